@@ -1,0 +1,1 @@
+"""Plug-ins of edgekit; each module is imported only when asked for by its name."""

@@ -1,0 +1,234 @@
+"""The one structure everything works on: a canonical ATen graph that knows the user's module names.
+
+`Graph` wraps a `torch.fx.GraphModule` whose call nodes are ATen overloads. Every node carries
+
+* ``meta["val"]``: a tensor on the ``meta`` device with the node's static shape and dtype (a tuple of
+  them for a node with several results);
+* ``meta["module_path"]``: the path of the user's own module that made it, ``""`` for the root.
+
+Rewrites create nodes with `call` and constants with `constant`, which keep both true.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.node import map_arg
+
+from edgekit.tensors import Grid, TensorSpec
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a graph came from.
+
+    Attributes:
+        framework: ``pytorch`` or ``keras``.
+        name: What the user called it: a file name, a callable, a class.
+        digest: sha256 over the weights and the structure, hex.
+    """
+
+    framework: str
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What a pass imposed on a weight, and how to impose it again after the weight moved.
+
+    Attributes:
+        weight: Target of the weight's ``get_attr`` node.
+        kind: ``mask``, ``codebook``, ``grid`` or ``rank``.
+        project: Maps any tensor of the weight's shape to the nearest one that satisfies the constraint.
+    """
+
+    weight: str
+    kind: str
+    project: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A canonical graph with named inputs and outputs.
+
+    Attributes:
+        module: The graph module. Passes never mutate a graph they were given; they edit a `copy`.
+        inputs: One spec a placeholder, in order.
+        outputs: One spec a flattened output, in order.
+        source: Where it came from.
+        constraints: What earlier passes imposed on weights.
+        notes: Concessions made on the way that the manifest must list (a frozen batch, a cast id).
+    """
+
+    module: fx.GraphModule
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    source: Source
+    constraints: tuple[Constraint, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run it. Inputs in the order of `inputs`; returns the flat outputs in the order of `outputs`."""
+        with torch.no_grad():
+            result = self.module(*inputs)
+        return tuple(result) if isinstance(result, (tuple, list)) else (result,)
+
+    @property
+    def nodes(self) -> list[fx.Node]:
+        """All nodes in execution order."""
+        return list(self.module.graph.nodes)
+
+    def copy(self) -> Graph:
+        """A graph whose nodes can be edited; weight tensors are shared, not copied."""
+        memo: dict[int, Any] = {}
+        for tensor in (*self.module.parameters(), *self.module.buffers()):
+            memo[id(tensor)] = tensor
+        module = copy.deepcopy(self.module, memo)
+        return replace(self, module=module)
+
+    def noting(self, *notes: str) -> Graph:
+        """The same graph with further notes."""
+        return replace(self, notes=(*self.notes, *(n for n in notes if n not in self.notes)))
+
+
+def is_call(node: object, *targets: Any) -> bool:
+    """Whether `node` calls one of `targets` (ATen overloads); with no targets, whether it calls anything."""
+    if not isinstance(node, fx.Node) or node.op != "call_function":
+        return False
+    return not targets or node.target in targets
+
+
+def op_name(node: fx.Node) -> str:
+    """Base name of the called operator, as the rules files write it: ``convolution``, ``add``, ``softmax``."""
+    target = node.target
+    if isinstance(target, torch._ops.OpOverload):
+        return target._schema.name.split("::")[1]
+    return getattr(target, "__name__", str(target))
+
+
+def argument(node: fx.Node, name: str) -> Any:
+    """An argument of an ATen call by its schema name, whether passed by position, by keyword or by default."""
+    schema = node.target._schema  # type: ignore[union-attr]
+    for index, arg in enumerate(schema.arguments):
+        if arg.name == name:
+            if index < len(node.args):
+                return node.args[index]
+            return node.kwargs.get(name, arg.default_value)
+    raise KeyError(f"{node.target} has no argument {name!r}")
+
+
+def shape_of(node: fx.Node) -> tuple[int, ...]:
+    """Static shape of a node's (single) result."""
+    return tuple(node.meta["val"].shape)
+
+
+def dtype_of(node: fx.Node) -> torch.dtype:
+    """Dtype of a node's (single) result."""
+    return node.meta["val"].dtype  # type: ignore[no-any-return]
+
+
+def module_path(node: fx.Node) -> str:
+    """Path of the user's module that made the node."""
+    return str(node.meta.get("module_path", ""))
+
+
+def constant_value(node: object) -> Tensor | None:
+    """The tensor of a ``get_attr`` node, else None."""
+    if not isinstance(node, fx.Node) or node.op != "get_attr":
+        return None
+    owner: Any = node.graph.owning_module
+    for part in str(node.target).split("."):
+        owner = getattr(owner, part)
+    return owner.detach() if isinstance(owner, Tensor) else None
+
+
+def constant(before: fx.Node, tensor: Tensor, name: str, path: str | None = None) -> fx.Node:
+    """Register `tensor` as a buffer under a fresh name derived from `name`; return its ``get_attr`` node."""
+    module = before.graph.owning_module
+    assert module is not None
+    stem = name.replace(".", "_")
+    fresh, count = stem, 0
+    while hasattr(module, fresh):
+        count += 1
+        fresh = f"{stem}_{count}"
+    module.register_buffer(fresh, tensor.detach().contiguous())
+    with before.graph.inserting_before(before):
+        node = before.graph.get_attr(fresh)
+    node.meta["val"] = tensor.detach().to("meta")
+    node.meta["module_path"] = module_path(before) if path is None else path
+    return node
+
+
+def infer(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Shape and dtype of a call, computed on the ``meta`` device."""
+    if target is operator.getitem:
+        return args[0].meta["val"][args[1]]
+    meta_args = map_arg(tuple(args), lambda n: n.meta["val"])
+    meta_kwargs = map_arg(dict(kwargs), lambda n: n.meta["val"])
+    return target(*meta_args, **meta_kwargs)
+
+
+def call(before: fx.Node, target: Any, *args: Any, like: fx.Node | None = None, **kwargs: Any) -> fx.Node:
+    """Insert a call before `before`, with its meta inferred and its module path taken from `like`."""
+    with before.graph.inserting_before(before):
+        node = before.graph.call_function(target, args, kwargs)
+    node.meta["val"] = infer(target, args, kwargs)
+    node.meta["module_path"] = module_path(like if like is not None else before)
+    return node
+
+
+def substitute(old: fx.Node, new: fx.Node) -> None:
+    """Make all users of `old` use `new` (not `new` itself), and erase `old`."""
+    old.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
+    old.graph.erase_node(old)
+
+
+_RANGES = {(-128, 127): "int8", (-127, 127): "int8", (0, 255): "uint8", (-8, 7): "int4", (-7, 7): "int4",
+           (-32768, 32767): "int16", (-32767, 32767): "int16"}  # fmt: skip
+
+
+def grid_of(node: object) -> Grid | None:
+    """The integer grid a fake-quantize node rounds to, else None.
+
+    A quantized tensor of the graph is one node: ``aten.fake_quantize_per_tensor_affine``,
+    ``aten.fake_quantize_per_channel_affine`` or ``edgekit.fake_quantize_per_block``, which stand for a
+    quantize/dequantize pair. The value stays float, so the graph itself predicts the quantized model.
+    """
+    if is_call(node, aten.fake_quantize_per_tensor_affine.default):
+        assert isinstance(node, fx.Node)
+        _, scale, zero_point, low, high = node.args
+        return Grid(_RANGES[low, high], (float(scale),), (int(zero_point),))  # type: ignore
+    if is_call(node, aten.fake_quantize_per_channel_affine.default):
+        assert isinstance(node, fx.Node)
+        _, scale_node, zero_node, axis, low, high = node.args
+        scales, zeros = constant_value(scale_node), constant_value(zero_node)
+        assert scales is not None and zeros is not None
+        return Grid(_RANGES[low, high], tuple(scales.tolist()), tuple(map(int, zeros.tolist())), int(axis))  # type: ignore
+    if is_call(node) and op_name(node) == "fake_quantize_per_block":  # type: ignore[arg-type]
+        assert isinstance(node, fx.Node)
+        _, scale_node, block, low, high = node.args
+        scales = constant_value(scale_node)
+        assert scales is not None
+        flat = tuple(scales.flatten().tolist())
+        return Grid(_RANGES[low, high], flat, (0,) * len(flat), None, int(block))  # type: ignore
+    return None
+
+
+def finish(module: fx.GraphModule) -> None:
+    """Drop dead nodes and unused constants, check, and recompile: what every rewrite ends with."""
+    module.graph.eliminate_dead_code()
+    used = {str(n.target) for n in module.graph.nodes if n.op == "get_attr"}
+    for name in [n for n, _ in module.named_buffers()] + [n for n, _ in module.named_parameters()]:
+        if name not in used and "." not in name:
+            delattr(module, name)
+    module.graph.lint()
+    module.recompile()

@@ -1,0 +1,50 @@
+"""The three operators edgekit adds to ATen: grids that ATen has no fake-quantize for.
+
+Each takes and returns float32 of the same shape and passes gradients straight through.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+@torch.library.custom_op("edgekit::fake_quantize_per_block", mutates_args=())
+def fake_quantize_per_block(x: Tensor, scale: Tensor, block: int, low: int, high: int) -> Tensor:
+    """Round `x` to a symmetric grid whose scale is shared by `block` elements of the last axis.
+
+    Args:
+        x: Weight of shape (rows, columns), float32.
+        scale: Shape (rows, columns / block), float32.
+        block: Elements that share a scale.
+        low: Smallest integer.
+        high: Largest integer.
+    """
+    blocks = x.reshape(*scale.shape, block)
+    steps = scale.unsqueeze(-1)
+    return ((blocks / steps).round().clamp(low, high) * steps).reshape(x.shape)
+
+
+@torch.library.custom_op("edgekit::fake_quantize_dynamic", mutates_args=())
+def fake_quantize_dynamic(x: Tensor) -> Tensor:
+    """Round `x` to int8 with the symmetric scale of each row's own range, as hybrid kernels do at run time."""
+    rows = x.reshape(x.shape[0], -1)
+    scale = (rows.abs().amax(1, keepdim=True) / 127).clamp_min(torch.finfo(torch.float32).tiny)
+    return ((rows / scale).round() * scale).reshape(x.shape)
+
+
+@torch.library.custom_op("edgekit::fake_half", mutates_args=())
+def fake_half(x: Tensor) -> Tensor:
+    """Round `x` to float16 and back: a constant that is stored in half precision."""
+    return x.to(torch.float16).to(torch.float32)
+
+
+def _same(x: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(x)
+
+
+
+
+for _op, _constants in ((fake_quantize_per_block, 4), (fake_quantize_dynamic, 0), (fake_half, 0)):
+    _op.register_fake(_same)
+    _op.register_autograd(lambda ctx, grad, n=_constants: (grad, *[None] * n) if n else grad)

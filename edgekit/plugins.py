@@ -1,0 +1,154 @@
+"""Converters and runtimes are plug-ins: found by name, imported only when asked for.
+
+Built-in ones live in ``edgekit_converters`` and ``edgekit_runtimes``; third parties register theirs under
+the entry-point groups ``edgekit.converters`` and ``edgekit.runtimes``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgekit.errors import UsageError
+from edgekit.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a converter writes what the graph leaves open.
+
+    Attributes:
+        input_dtype: Dtype of the file's float inputs.
+        output_dtype: Dtype of the file's float outputs.
+        labels: Class labels to embed, or None.
+        description: Text to embed, or None.
+    """
+
+    input_dtype: str = "float32"
+    output_dtype: str = "float32"
+    labels: tuple[str, ...] | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class EmittedOp:
+    """One operator of a written file: its name there, the user's module it came from, and its dtype."""
+
+    name: str
+    module: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """What a converter wrote.
+
+    Attributes:
+        model_file: The model's file name inside the folder.
+        inputs: In the file's own dtypes, with their grids.
+        outputs: The same.
+        ops: In execution order.
+        notes: Concessions the manifest must list (an op left in float, a transpose at an edge).
+    """
+
+    model_file: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    ops: tuple[EmittedOp, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Converter(Protocol):
+    """Writes one format. A module of ``edgekit_converters`` exports one as ``CONVERTER``."""
+
+    name: str
+    suffix: str
+    extra: str
+
+    def emit(self, graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
+        """Write the lowered, possibly quantized graph into `folder`.
+
+        Raises:
+            ConversionError: An operator has no emitter.
+        """
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a runtime is asked to execute.
+
+    Attributes:
+        model: The model file.
+        threads: CPU threads.
+        delegate: ``xnnpack``, ``none`` or ``reference``.
+        options: Runtime-specific.
+    """
+
+    model: Path
+    threads: int = 1
+    delegate: str = "xnnpack"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """Executes one format. A module of ``edgekit_runtimes`` exports one as ``RUNTIME``.
+
+    Every call runs vendor code in a worker process.
+    """
+
+    name: str
+    formats: tuple[str, ...]
+    extra: str
+
+    def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Run each sample: arrays of shape (samples, *input shape without batch) in the file's dtypes, to outputs alike."""
+
+
+_PACKAGES = {"converters": "edgekit_converters", "runtimes": "edgekit_runtimes"}
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Names of the built-in and registered plug-ins of a kind (``converters`` or ``runtimes``)."""
+    package = importlib.import_module(_PACKAGES[kind])
+    built_in = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.endswith("_test") and not m.name.startswith("_")]
+    return tuple(sorted({*built_in, *(e.name for e in entry_points(group=f"edgekit.{kind}"))}))
+
+
+def load(kind: str, name: str) -> Any:
+    """Import a plug-in by name.
+
+    Raises:
+        UsageError: No plug-in of that name, or its extra is not installed.
+    """
+    if name not in names(kind):
+        raise UsageError(f"no {kind[:-1]} is called {name!r}", accepted=names(kind))
+    for entry in entry_points(group=f"edgekit.{kind}"):
+        if entry.name == name:
+            return entry.load()
+    try:
+        module = importlib.import_module(f"{_PACKAGES[kind]}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("edgekit"):
+            raise
+        raise UsageError(f"{kind[:-1]} {name!r} needs the package {error.name!r}, which is not installed", next_step=f"pip install 'edgekit[{name}]'") from None
+    return getattr(module, kind[:-1].upper())
+
+
+def require(package: str, extra: str) -> None:
+    """Raise a `UsageError` that names the extra if `package` is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise UsageError(f"this needs the package {package!r}, which is not installed", next_step=f"pip install 'edgekit[{extra}]'")
+
+
+def described(specs: Sequence[TensorSpec]) -> str:
+    """Inputs or outputs in one line, for errors."""
+    return ", ".join(f"{s.name}: {s.dtype}{list(s.shape)}" for s in specs)

@@ -1,0 +1,135 @@
+"""A recipe: the ordered passes and the encoding that make a model small, as one TOML file.
+
+    schema = "edgekit.recipe/1"
+    name = "int8"
+    input_dtype = "int8"
+    output_dtype = "int8"
+
+    [[passes]]
+    pass = "quantize"
+    scheme = "w8a8"
+    calibration = "mse"
+
+A pass is a frozen dataclass; its fields are the keys of its table. Passes register themselves by
+name with `register`; the registry is what makes a recipe readable without importing torch first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import tomli_w
+
+from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.data import Samples
+    from edgekit.graph import Graph
+    from edgekit.targets import Rules
+
+SCHEMA = "edgekit.recipe/1"
+
+PASSES: dict[str, str] = {
+    "quantize": "edgekit.compress.quantize:Quantize",
+}
+"""Pass name to ``module:class``; imported only when a recipe uses it."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What only the conversion knows and a pass may need.
+
+    Attributes:
+        rules: The target format's rules.
+        calibration: Samples to calibrate on, or None.
+    """
+
+    rules: Rules
+    calibration: Samples | None = None
+
+
+@runtime_checkable
+class Pass(Protocol):
+    """A frozen dataclass that maps a graph to a graph and never mutates the one it got."""
+
+    name: ClassVar[str]
+
+    def __call__(self, graph: Graph, context: Context) -> Graph:
+        """Apply it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Ordered passes and encoding options.
+
+    Attributes:
+        name: Speakable name (``int8``).
+        passes: Applied in this order.
+        input_dtype: Dtype of the artifact's float inputs: ``int8``, ``uint8``, ``int16`` or ``float32``;
+            None for the target's default.
+        output_dtype: The same for outputs.
+    """
+
+    name: str
+    passes: tuple[Pass, ...] = ()
+    input_dtype: str | None = None
+    output_dtype: str | None = None
+
+    def to_toml(self) -> str:
+        """The recipe as a TOML document that `from_toml` reads back to an equal recipe."""
+        head = {"schema": SCHEMA, "name": self.name, "input_dtype": self.input_dtype, "output_dtype": self.output_dtype}
+        tables = [{"pass": p.name, **_options(p)} for p in self.passes]
+        return tomli_w.dumps({k: v for k, v in head.items() if v is not None} | {"passes": tables})
+
+    @classmethod
+    def from_toml(cls, text: str, origin: str = "recipe") -> Recipe:
+        """Read a recipe.
+
+        Raises:
+            UsageError: Not TOML, another schema, or an unknown pass or option.
+        """
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{origin} is not valid TOML: {error}") from None
+        if data.pop("schema", None) != SCHEMA:
+            raise UsageError(f"{origin} is not a recipe of this version", accepted=f'schema = "{SCHEMA}"')
+        passes = tuple(_build(dict(table), origin) for table in data.pop("passes", []))
+        unknown = set(data) - {"name", "input_dtype", "output_dtype"}
+        if unknown:
+            raise UsageError(f"{origin} has unknown keys {sorted(unknown)}", accepted=["name", "input_dtype", "output_dtype", "passes"])
+        return cls(data.get("name", Path(origin).stem), passes, data.get("input_dtype"), data.get("output_dtype"))
+
+
+def pass_class(name: str) -> type:
+    """The class of a pass by its recipe name.
+
+    Raises:
+        UsageError: No such pass.
+    """
+    if name not in PASSES:
+        raise UsageError(f"unknown pass {name!r}", accepted=sorted(PASSES))
+    module, _, attribute = PASSES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+
+
+def _options(step: Any) -> dict[str, Any]:
+    values = {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}
+
+
+def _build(table: dict[str, Any], origin: str) -> Pass:
+    name = table.pop("pass", None)
+    if name is None:
+        raise UsageError(f"{origin}: a [[passes]] table has no 'pass' key", accepted=sorted(PASSES))
+    cls = pass_class(name)
+    fields = {f.name for f in dataclasses.fields(cls)}
+    if unknown := set(table) - fields:
+        raise UsageError(f"{origin}: pass {name!r} has no option {sorted(unknown)}", accepted=sorted(fields))
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    return cls(**values)  # type: ignore[no-any-return]

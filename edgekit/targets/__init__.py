@@ -1,0 +1,160 @@
+"""Targets are data: one TOML file a device class, and one rules file a format.
+
+`load_target("android")` reads ``android.toml`` beside this file; `load_target("./my-board.toml")` reads
+the user's own. A new device is a new file, no code.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import UsageError
+from edgekit.tensors import Grid
+
+FOLDER = Path(__file__).parent
+SCHEMA = "edgekit.target/1"
+RULES_SCHEMA = "edgekit.rules/1"
+
+
+@dataclass(frozen=True)
+class ActivationRules:
+    """What a format's integer kernels demand of activations, for one activation width.
+
+    Attributes:
+        dtype: ``int8`` or ``int16``.
+        symmetric: Whether every zero point is 0.
+        kernels: Operators that have an integer kernel; all others stay float and are listed.
+        shared: Operators whose data inputs and output must share one grid.
+        fixed: Operators whose output grid the kernel fixes.
+        symmetric_operands: Operator to the operand positions whose zero point must be 0.
+    """
+
+    dtype: str
+    symmetric: bool
+    kernels: frozenset[str]
+    shared: frozenset[str]
+    fixed: Mapping[str, Grid]
+    symmetric_operands: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a format can express.
+
+    Attributes:
+        name: The format's name.
+        lower: Canonical operators the format lacks, rewritten into ones it has before quantization.
+        fuse: Producer operator to the activations its kernel applies for free.
+        weighted: Operators with a weight operand, to the weight's output-channel axis.
+        activations: Rules by activation width (8, 16).
+        dynamic: Operators with a hybrid kernel (dynamic range).
+        weight_only: Weighted operators a weight-only scheme compresses.
+        blockwise: Weighted operators with a blockwise int4 kernel.
+    """
+
+    name: str
+    lower: tuple[str, ...]
+    fuse: Mapping[str, frozenset[str]]
+    weighted: Mapping[str, int]
+    activations: Mapping[int, ActivationRules]
+    dynamic: frozenset[str]
+    weight_only: frozenset[str]
+    blockwise: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device class.
+
+    Attributes:
+        name: ``android``.
+        description: One line.
+        format: The converter's name.
+        rules: What that format can express.
+        recipe: Name of the default recipe.
+        runtimes: Runtimes that execute it, best first.
+        input_dtype: Default dtype of float inputs in a statically quantized artifact.
+        output_dtype: The same for outputs.
+        channel_alignment: Channel counts that run at full speed are multiples of this.
+        flash_bytes: Room for the model, or None.
+        ram_bytes: Room for activations, or None.
+    """
+
+    name: str
+    description: str
+    format: str
+    rules: Rules
+    recipe: str
+    runtimes: tuple[str, ...]
+    input_dtype: str = "float32"
+    output_dtype: str = "float32"
+    channel_alignment: int = 1
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def target_names() -> tuple[str, ...]:
+    """The built-in targets."""
+    return tuple(sorted(p.stem for p in FOLDER.glob("*.toml")))
+
+
+def load_target(name: str | Path) -> Target:
+    """Read a built-in target by name or the user's own by path (anything that ends in ``.toml``).
+
+    Raises:
+        UsageError: No such target, or the file is not one.
+    """
+    path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
+    if not str(name).endswith(".toml") and name not in target_names():
+        raise UsageError(f"unknown target {str(name)!r}", accepted=[*target_names(), "a path to your own .toml"], next_step="edgekit targets")
+    data = _read(path, SCHEMA)
+    rules = load_rules(data.pop("rules", data.get("format", "")))
+    known = {k: data.pop(k) for k in list(data) if k in Target.__dataclass_fields__ and k != "extra"}
+    try:
+        return Target(**{**known, "rules": rules, "runtimes": tuple(known.get("runtimes", ()))}, extra=data)
+    except TypeError as error:
+        raise UsageError(f"target file {path} is incomplete: {error}", next_step="compare it with edgekit/targets/android.toml") from None
+
+
+def load_rules(name: str) -> Rules:
+    """Read a format's rules file.
+
+    Raises:
+        UsageError: No such rules file.
+    """
+    data = _read(FOLDER / "rules" / f"{name}.toml", RULES_SCHEMA)
+    activations = {int(bits): _activation_rules(table) for bits, table in data.get("activations", {}).items()}
+    return Rules(
+        name=name,
+        lower=tuple(data.get("lower", ())),
+        fuse={op: frozenset(acts) for op, acts in data.get("fuse", {}).items()},
+        weighted=dict(data.get("weighted", {})),
+        activations=activations,
+        dynamic=frozenset(data.get("dynamic", ())),
+        weight_only=frozenset(data.get("weight_only", ())),
+        blockwise=frozenset(data.get("blockwise", ())),
+    )
+
+
+def _activation_rules(table: Mapping[str, Any]) -> ActivationRules:
+    dtype = table["dtype"]
+    fixed = {op: Grid(dtype, (float(g["scale"]),), (int(g["zero_point"]),)) for op, g in table.get("fixed", {}).items()}
+    operands = {op: tuple(positions) for op, positions in table.get("symmetric_operands", {}).items()}
+    return ActivationRules(dtype, bool(table["symmetric"]), frozenset(table["kernels"]), frozenset(table["shared"]), fixed, operands)
+
+
+def _read(path: Path, schema: str) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", accepted=list(target_names())) from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    if data.pop("schema", None) != schema:
+        raise UsageError(f"{path} has no or another schema line", accepted=f'schema = "{schema}"')
+    return data

@@ -1,0 +1,65 @@
+"""What a tensor is at the edge of a model: its name, shape, dtype and, if quantized, its integer grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+DTYPES = ("float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The integers a tensor is rounded to: ``real = scale * (integer - zero_point)``.
+
+    Attributes:
+        dtype: ``int8``, ``uint8``, ``int16``, ``int4`` or ``int32``.
+        scale: One value, or one a channel of `axis`.
+        zero_point: As many as `scale`.
+        axis: The channel axis of a per-channel grid, else None.
+        block: Elements of the last axis that share a scale (blockwise weights), else None.
+    """
+
+    dtype: str
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+    axis: int | None = None
+    block: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest's form."""
+        return {"dtype": self.dtype, "scale": list(self.scale), "zero_point": list(self.zero_point), "axis": self.axis}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Grid:
+        """Inverse of `to_json`."""
+        return cls(data["dtype"], tuple(data["scale"]), tuple(data["zero_point"]), data.get("axis"))
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A model input or output.
+
+    Attributes:
+        name: The user's name for it; it survives into the artifact's signature.
+        shape: Static sizes, batch first.
+        dtype: One of `DTYPES`.
+        grid: The integer grid, for a quantized input or output of an artifact.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    grid: Grid | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest's form."""
+        grid = self.grid.to_json() if self.grid else None
+        return {"name": self.name, "shape": list(self.shape), "dtype": self.dtype, "grid": grid}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
+        """Inverse of `to_json`."""
+        grid = Grid.from_json(data["grid"]) if data.get("grid") else None
+        return cls(data["name"], tuple(data["shape"]), data["dtype"], grid)

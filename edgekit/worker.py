@@ -1,0 +1,159 @@
+"""Run a function in a process of its own, so that native code can crash, hang or eat memory without us.
+
+The function is named ``package.module:function`` and has the signature
+
+    def function(arguments: dict, arrays: dict[str, np.ndarray], folder: Path) -> tuple[dict, dict[str, np.ndarray]]
+
+Arguments and result are JSON plus numpy arrays, exchanged as files in a private folder; nothing is
+pickled. An `EdgekitError` raised there is raised here again. A vendor's chatter on stdout and stderr goes
+to a log file. The worker imports only what the function's module imports.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit import errors
+
+
+@dataclass(frozen=True)
+class Crash:
+    """How a worker ended without a result."""
+
+    reason: str
+    log: str
+
+
+class WorkerCrashed(errors.EdgekitError):
+    """The worker died, hung or ran out of memory. `crash.log` holds the end of what it printed."""
+
+    exit_code = 5
+
+    def __init__(self, function: str, crash: Crash) -> None:
+        self.crash = crash
+        tail = crash.log.strip().splitlines()
+        super().__init__(f"native code failed in {function.rpartition(':')[2]}: {crash.reason}" + (f" ({tail[-1]})" if tail else ""))
+
+
+def run(
+    function: str,
+    arguments: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray] | None = None,
+    *,
+    timeout: float = 600.0,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Call `function` in a fresh process.
+
+    Args:
+        function: ``package.module:function``.
+        arguments: JSON values.
+        arrays: Arrays handed over as they are.
+        timeout: Seconds after which the process is killed.
+        environment: Variables to set for it.
+
+    Raises:
+        WorkerCrashed: It was killed by a signal, hung past `timeout`, or raised something unforeseen.
+        EdgekitError: The function raised this.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
+        folder = Path(name)
+        (folder / "job.json").write_text(json.dumps({"function": function, "arguments": dict(arguments)}))
+        _save(folder / "arrays.npz", arrays or {})
+        _spawn(function, folder, timeout, environment)
+        return _result(function, folder)
+
+
+def _spawn(function: str, folder: Path, timeout: float, environment: Mapping[str, str] | None) -> None:
+    command = [sys.executable, "-m", "edgekit.worker", str(folder)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **(environment or {})}
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True)
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            raise WorkerCrashed(function, Crash(f"no answer within {timeout:.0f} s", _log(folder))) from None
+        except BaseException:
+            _kill(process)
+            raise
+    if code != 0:
+        raise WorkerCrashed(function, Crash(_reason(code), _log(folder)))
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _reason(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    return f"{name}, most likely out of memory" if name == "SIGKILL" else name
+
+
+def _log(folder: Path) -> str:
+    return (folder / "log").read_text(errors="replace")[-4000:]
+
+
+def _result(function: str, folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    try:
+        answer = json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError):
+        raise WorkerCrashed(function, Crash("no result was written", _log(folder))) from None
+    if "unforeseen" in answer:
+        raise WorkerCrashed(function, Crash(answer["unforeseen"], _log(folder)))
+    if "error" in answer:
+        raise _revive(answer["error"])
+    with np.load(folder / "result.npz", allow_pickle=False) as data:
+        return answer["value"], {k: data[k] for k in data.files}
+
+
+def _revive(error: dict[str, Any]) -> errors.EdgekitError:
+    cls = getattr(errors, error.pop("type"), errors.EdgekitError)
+    revived: errors.EdgekitError = cls(error.pop("message"), **{k: v for k, v in error.items() if v is not None})
+    return revived
+
+
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _serve(folder: Path) -> None:
+    job = json.loads((folder / "job.json").read_text())
+    module, _, attribute = job["function"].partition(":")
+    answer: dict[str, Any]
+    arrays: Mapping[str, np.ndarray] = {}
+    try:
+        with np.load(folder / "arrays.npz", allow_pickle=False) as data:
+            given = {k: data[k] for k in data.files}
+        value, arrays = getattr(importlib.import_module(module), attribute)(job["arguments"], given, folder)
+        answer = {"value": value}
+    except errors.EdgekitError as error:
+        fields = ("message", "accepted", "module", "next_step", "op", "shapes")
+        answer = {"error": {"type": type(error).__name__, **{f: getattr(error, f, None) for f in fields}}}
+    except Exception as error:  # whatever a vendor raises is the vendor's failure, told as such
+        answer = {"unforeseen": f"{type(error).__name__}: {error}"}
+    _save(folder / "result.npz", arrays)
+    (folder / "result.json").write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))
