@@ -1,0 +1,158 @@
+"""One LiteRT interpreter with a model in it, addressed by the names of its signature. Imported in workers only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from edgekit.errors import ConversionError, LoadError, UsageError
+
+RESOLVERS = {
+    "xnnpack": OpResolverType.BUILTIN,
+    "none": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    "reference": OpResolverType.BUILTIN_REF,
+}
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output tensor of the loaded file.
+
+    Attributes:
+        name: Its name in the signature, or the tensor's own name in a file without one.
+        index: Tensor index in the subgraph.
+        shape: As allocated.
+        flexible: For each dimension, whether the file leaves it open.
+        dtype: NumPy's.
+        grid: Scales, zero points and axis; empty scales if not quantized.
+    """
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    flexible: tuple[bool, ...]
+    dtype: np.dtype[Any]
+    grid: tuple[tuple[float, ...], tuple[int, ...], int]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a `TensorSpec` reads it."""
+        scales, zero_points, axis = self.grid
+        grid = None
+        if scales:
+            grid = {"dtype": self.dtype.name, "scale": scales, "zero_point": zero_points, "axis": axis if len(scales) > 1 else None}
+        return {"name": self.name, "shape": self.shape, "dtype": self.dtype.name, "grid": grid}
+
+
+class Session:
+    """A loaded model, ready to be fed.
+
+    Args:
+        model: The ``.tflite`` file.
+        delegate: A key of `RESOLVERS`.
+        threads: CPU threads.
+        allocate: Plan the tensors at once. Otherwise call `allocate`.
+
+    Raises:
+        LoadError: LiteRT cannot read the file.
+        ConversionError: It can read it and not run it.
+    """
+
+    def __init__(self, model: Path, delegate: str = "xnnpack", threads: int = 1, *, allocate: bool = True) -> None:
+        if delegate not in RESOLVERS:
+            raise UsageError(f"LiteRT has no delegate {delegate!r} here", accepted=tuple(RESOLVERS))
+        if threads < 1:
+            raise UsageError(f"cannot run on {threads} threads", accepted="1 or more")
+        if not model.is_file():
+            raise LoadError(f"no model file at {model}", next_step="check the path, or run `edgekit convert` first")
+        self.model = model
+        try:
+            self.interpreter = Interpreter(model_path=str(model), num_threads=threads, experimental_op_resolver_type=RESOLVERS[delegate])
+        except (ValueError, RuntimeError) as error:
+            raise LoadError(f"LiteRT cannot read {model.name}: {_first_line(error)}", accepted="a .tflite flatbuffer") from None
+        self._native = self.interpreter._interpreter
+        if allocate:
+            self.allocate()
+
+    def allocate(self) -> None:
+        """Plan and allocate all tensors, delegates applied."""
+        self.signature, self.subgraph = self._main_signature()
+        try:
+            self._native.AllocateTensors(self.subgraph)
+        except (ValueError, RuntimeError) as error:
+            raise ConversionError(f"LiteRT cannot prepare {self.model.name} to run: {_first_line(error)}") from None
+        self._read_ports()
+
+    def _main_signature(self) -> tuple[dict[str, Any] | None, int]:
+        signatures = self._native.GetSignatureDefs()
+        if not signatures:
+            return None, 0
+        key = "serving_default" if "serving_default" in signatures else next(iter(signatures))
+        return signatures[key], int(self._native.GetSubgraphIndexFromSignature(key))
+
+    def _read_ports(self) -> None:
+        self.inputs = self._ports("inputs", self._native.InputIndices())
+        self.outputs = self._ports("outputs", self._native.OutputIndices())
+
+    def _ports(self, side: str, indices: Any) -> tuple[Port, ...]:
+        """Named by the signature, ordered as the subgraph has them."""
+        if self.signature is None:
+            return tuple(self._port(self._native.TensorName(int(i), 0), int(i)) for i in indices)
+        order = {int(index): position for position, index in enumerate(indices)} if self.subgraph == 0 else {}
+        named = sorted(self.signature[side].items(), key=lambda item: order.get(int(item[1]), 0))
+        return tuple(self._port(name, int(index)) for name, index in named)
+
+    def _port(self, name: str, index: int) -> Port:
+        details = self.interpreter._get_tensor_details(index, self.subgraph)
+        quantization = details["quantization_parameters"]
+        grid = (
+            tuple(map(float, quantization["scales"])),
+            tuple(map(int, quantization["zero_points"])),
+            int(quantization["quantized_dimension"]),
+        )
+        shape = tuple(map(int, details["shape"]))
+        signature = details["shape_signature"]
+        flexible = tuple(bool(d < 0) for d in signature) if len(signature) == len(shape) else (False,) * len(shape)
+        return Port(name, index, shape, flexible, np.dtype(details["dtype"]), grid)
+
+    def fit(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Resize the inputs whose open dimensions differ from these shapes."""
+        wrong = [p for p in self.inputs if p.name in shapes and p.shape != shapes[p.name]]
+        for port in wrong:
+            self._native.ResizeInputTensor(port.index, np.array(shapes[port.name], np.int32), False, self.subgraph)
+        if wrong:
+            self._native.AllocateTensors(self.subgraph)
+            self._read_ports()
+
+    def feed(self, name: str, value: np.ndarray) -> None:
+        """Copy `value` into an input. Shape and dtype must be the port's."""
+        port = next(p for p in self.inputs if p.name == name)
+        self._native.SetTensor(port.index, value, self.subgraph)
+
+    def invoke(self) -> None:
+        """Run once.
+
+        Raises:
+            ConversionError: A kernel refused.
+        """
+        try:
+            self._native.Invoke(self.subgraph)
+        except (ValueError, RuntimeError) as error:
+            raise ConversionError(f"LiteRT failed while it ran {self.model.name}: {_first_line(error)}") from None
+
+    def fetch(self) -> dict[str, np.ndarray]:
+        """Copies of all outputs, by name."""
+        return {p.name: self._native.GetTensor(p.index, self.subgraph) for p in self.outputs}
+
+    def reset(self) -> None:
+        """Zero the model's variables, so that one sample does not remember another."""
+        self._native.ResetVariableTensors()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
