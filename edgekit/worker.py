@@ -6,7 +6,8 @@ The function is named ``package.module:function`` and has the signature
 
 Arguments and result are JSON plus numpy arrays, exchanged as files in a private folder; nothing is
 pickled. An `EdgekitError` raised there is raised here again. A vendor's chatter on stdout and stderr goes
-to a log file. The worker imports only what the function's module imports.
+to a log file. The worker imports only what the function's module imports,
+and finds modules where the caller does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,8 @@ class WorkerCrashed(errors.EdgekitError):
     def __init__(self, function: str, crash: Crash) -> None:
         self.crash = crash
         tail = crash.log.strip().splitlines()
-        super().__init__(f"native code failed in {function.rpartition(':')[2]}: {crash.reason}" + (f" ({tail[-1]})" if tail else ""))
+        said = f" ({tail[-1].strip()})" if tail and tail[-1].strip() not in crash.reason else ""
+        super().__init__(f"native code failed in {function.rpartition(':')[2]}: {crash.reason}{said}")
 
 
 def run(
@@ -77,9 +81,10 @@ def run(
 
 
 def _spawn(function: str, folder: Path, timeout: float, environment: Mapping[str, str] | None) -> None:
-    command = [sys.executable, "-m", "edgekit.worker", str(folder)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **(environment or {})}
-    with open(folder / "log", "wb") as log:
+    command = [sys.executable, "-P", "-m", "edgekit.worker", str(folder)]
+    search = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
+    env = {**os.environ, "PYTHONPATH": search, **(environment or {})}
+    with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True)
         try:
             code = process.wait(timeout)
@@ -94,10 +99,8 @@ def _spawn(function: str, folder: Path, timeout: float, environment: Mapping[str
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -126,33 +129,38 @@ def _result(function: str, folder: Path) -> tuple[dict[str, Any], dict[str, np.n
 
 
 def _revive(error: dict[str, Any]) -> errors.EdgekitError:
-    cls = getattr(errors, error.pop("type"), errors.EdgekitError)
-    revived: errors.EdgekitError = cls(error.pop("message"), **{k: v for k, v in error.items() if v is not None})
-    return revived
+    cls: type[errors.EdgekitError] = getattr(errors, error.pop("type"))
+    return cls(error.pop("message"), **{k: v for k, v in error.items() if v is not None})
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    with open(path, "wb") as file:
+    with path.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def _serve(folder: Path) -> None:
     job = json.loads((folder / "job.json").read_text())
     module, _, attribute = job["function"].partition(":")
-    answer: dict[str, Any]
     arrays: Mapping[str, np.ndarray] = {}
     try:
         with np.load(folder / "arrays.npz", allow_pickle=False) as data:
             given = {k: data[k] for k in data.files}
         value, arrays = getattr(importlib.import_module(module), attribute)(job["arguments"], given, folder)
-        answer = {"value": value}
+        answer = json.dumps({"value": value})
     except errors.EdgekitError as error:
-        fields = ("message", "accepted", "module", "next_step", "op", "shapes")
-        answer = {"error": {"type": type(error).__name__, **{f: getattr(error, f, None) for f in fields}}}
+        answer = json.dumps({"error": _packed(error)})
     except Exception as error:  # whatever a vendor raises is the vendor's failure, told as such
-        answer = {"unforeseen": f"{type(error).__name__}: {error}"}
+        traceback.print_exc()
+        answer = json.dumps({"unforeseen": f"{type(error).__name__}: {error}"})
     _save(folder / "result.npz", arrays)
-    (folder / "result.json").write_text(json.dumps(answer))
+    (folder / "result.json").write_text(answer)
+
+
+def _packed(error: errors.EdgekitError) -> dict[str, Any]:
+    """An error as JSON; a plug-in's own error class travels as its nearest base that edgekit has."""
+    known = next(c for c in type(error).__mro__ if getattr(errors, c.__name__, None) is c)
+    fields = ("message", "accepted", "module", "next_step", "op", "shapes")
+    return {"type": known.__name__, **{f: getattr(error, f, None) for f in fields}}
 
 
 if __name__ == "__main__":
