@@ -1,1 +1,108 @@
-"""Make a PyTorch or Keras model small and fast for one named device, and prove it still answers the same."""
+"""Make a PyTorch or Keras model small and fast for one named device, and prove it still answers the same.
+
+    import edgekit
+
+    artifact = edgekit.convert(model, target="android", calibration=samples)
+    edgekit.verify(artifact, model, data=held_out)
+    edgekit.profile(artifact)
+
+Importing this package costs milliseconds: a public name is imported when it is first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgekit.artifact import Artifact
+    from edgekit.conversion import convert, explain
+    from edgekit.data import Samples
+    from edgekit.errors import (
+        ConversionError,
+        DataError,
+        DeviceUnavailable,
+        EdgekitError,
+        GateFailed,
+        InvalidMeasurement,
+        LoadError,
+        UsageError,
+    )
+    from edgekit.graph import Graph
+    from edgekit.preprocess import Preprocess
+    from edgekit.profiling import compare, profile
+    from edgekit.recipe import Recipe
+    from edgekit.targets import Target, load_target
+    from edgekit.verification import verify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Artifact",
+    "ConversionError",
+    "DataError",
+    "DeviceUnavailable",
+    "EdgekitError",
+    "GateFailed",
+    "Graph",
+    "InvalidMeasurement",
+    "LoadError",
+    "Preprocess",
+    "Recipe",
+    "Samples",
+    "Target",
+    "UsageError",
+    "compare",
+    "convert",
+    "explain",
+    "load",
+    "load_target",
+    "profile",
+    "verify",
+]
+
+_HOMES = {
+    "Artifact": "artifact",
+    "Graph": "graph",
+    "Preprocess": "preprocess",
+    "Recipe": "recipe",
+    "Samples": "data",
+    "Target": "targets",
+    "compare": "profiling",
+    "convert": "conversion",
+    "explain": "conversion",
+    "load_target": "targets",
+    "profile": "profiling",
+    "verify": "verification",
+}
+"""Public name to the module that defines it; errors live in `edgekit.errors`."""
+
+
+def load(model: Any, example_inputs: Any = None, **options: Any) -> Graph:
+    """Read a PyTorch or Keras model into a canonical `Graph`.
+
+    Args:
+        model: A module, a Keras model, an ``ExportedProgram``, a file, or ``file.py:callable``.
+        example_inputs: What the model is called with, for PyTorch modules.
+        **options: As of `edgekit.loading.export`.
+
+    Raises:
+        LoadError: It cannot be read as given.
+        ConversionError: It cannot be exported.
+    """
+    from edgekit.canonicalize import canonicalize
+    from edgekit.loading import export
+
+    return canonicalize(export(model, example_inputs, **options))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"edgekit.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

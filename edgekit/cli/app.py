@@ -1,0 +1,67 @@
+"""The `edgekit` group: finds a command's file by name, and turns how it ended into an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+import edgekit
+
+COMMANDS = ("convert", "verify", "profile", "compare", "explain", "recipes", "targets", "doctor", "completion")
+"""In the order a user meets them."""
+
+USAGE = 2
+
+
+class Commands(click.Group):
+    """Imports ``edgekit.cli.cmd_<name>`` when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"edgekit.cli.cmd_{cmd_name}"), cmd_name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's own, and name the nearest command for a mistyped one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else f" Commands: {', '.join(COMMANDS)}."))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(edgekit.__version__, prog_name="edgekit", help="Show the version and exit.")
+def app() -> None:
+    """Make a PyTorch or Keras model small and fast for one named device, prove it still answers the same, and measure it.
+
+    \b
+      edgekit convert model.keras --target android --calibration train.npz --out build/model
+      edgekit verify build/model --data test.npz
+      edgekit profile build/model
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run `app`; returns the exit code."""
+    try:
+        code = app.main(args=None if arguments is None else list(arguments), prog_name="edgekit", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except click.Abort:
+        return 130
+    except BrokenPipeError:  # `edgekit … | head`
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+    return code if isinstance(code, int) else 0

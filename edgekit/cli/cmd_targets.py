@@ -1,0 +1,69 @@
+"""`edgekit targets`: the devices edgekit can convert for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.command import Terminal, command
+from edgekit.cli.complete import complete_target
+
+if TYPE_CHECKING:
+    from edgekit.targets import Target
+
+
+@command("targets")
+@click.argument("name", required=False, shell_complete=complete_target)
+def targets(terminal: Terminal, name: str | None) -> None:
+    """List the targets, or what one of them demands.
+
+    NAME is a built-in target or the path of your own target file; a new device is a new file:
+
+    \b
+      edgekit targets android
+      edgekit targets ./my-board.toml
+    """
+    from edgekit.targets import load_target, target_names
+
+    found = [load_target(n) for n in ([name] if name else target_names())]
+    if terminal.as_json:
+        terminal.emit("edgekit.targets/1", {"targets": [_as_data(t) for t in found]})
+    elif name:
+        terminal.show(_detail(found[0]))
+    else:
+        terminal.show(_overview(found))
+
+
+def _overview(found: list[Target]) -> object:
+    from rich.table import Table
+
+    table = Table("target", "format", "default recipe", "runtimes", "description", box=None)
+    for t in found:
+        table.add_row(t.name, t.format, t.recipe, ", ".join(t.runtimes), t.description)
+    return table
+
+
+def _detail(target: Target) -> object:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    for key, value in _as_data(target).items():
+        table.add_row(key.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+    return table
+
+
+def _as_data(target: Target) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "description": target.description,
+        "format": target.format,
+        "recipe": target.recipe,
+        "runtimes": list(target.runtimes),
+        "input_dtype": target.input_dtype,
+        "output_dtype": target.output_dtype,
+        "channel_alignment": target.channel_alignment,
+        "flash_bytes": target.flash_bytes,
+        "ram_bytes": target.ram_bytes,
+        "int8_operators": sorted(target.rules.activations[8].kernels) if 8 in target.rules.activations else [],
+    }

@@ -1,0 +1,44 @@
+"""What every command has: ``--json``, ``--quiet``, ``--debug``, diverted noise, and one way to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from edgekit.cli.failures import failed
+from edgekit.cli.terminal import Terminal, diverted
+
+
+class Command(click.Command):
+    """Runs its callback on a `Terminal`, and ends with the exit code of what happened."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the callback; its return value, if it is an int, is the exit code."""
+        flags = {name: ctx.params.pop(name) for name in ("as_json", "quiet", "debug")}
+        with diverted(ctx.info_name or "edgekit", **flags) as terminal:
+            ctx.obj = terminal
+            try:
+                code = super().invoke(ctx)
+            except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+                raise
+            except BaseException as error:
+                code = failed(error, terminal)
+            terminal.out.flush()
+        ctx.exit(code or 0)
+
+
+def command(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
+    """Make a function ``(terminal, **parameters) -> exit code or None`` a command."""
+
+    def decorate(function: Callable[..., int | None]) -> click.Command:
+        function = click.option("--debug", is_flag=True, help="Show library output and tracebacks instead of logging them.")(function)
+        function = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")(function)
+        function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of tables.")(function)
+        return click.command(name, cls=Command)(click.pass_obj(function))
+
+    return decorate
+
+
+__all__ = ["Command", "Terminal", "command"]

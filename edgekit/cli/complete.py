@@ -1,0 +1,25 @@
+"""What the shell offers for a name: targets, recipes and data types as they are installed now."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Built-in targets, and the user's own ``.toml`` files."""
+    from edgekit.targets import target_names
+
+    return _offer(target_names(), incomplete)
+
+
+def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Preset recipes, and the user's own ``.toml`` files."""
+    from edgekit.recipes import recipe_names
+
+    return _offer(recipe_names(), incomplete)
+
+
+def _offer(names: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]

@@ -1,0 +1,60 @@
+"""How a command fails: an exit code, and text that says what was wrong and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from edgekit.cli.terminal import Terminal
+from edgekit.errors import ConversionError, EdgekitError, GateFailed, UsageError
+
+INTERNAL, INTERRUPTED = 70, 130
+
+
+def failed(error: BaseException, terminal: Terminal) -> int:
+    """Tell the user about `error`; returns the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        terminal.err.write("\ninterrupted\n")
+        return INTERRUPTED
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else INTERNAL
+    if terminal.debug or not isinstance(error, (UsageError, GateFailed)):  # the user's own doing needs no traceback
+        traceback.print_exception(error, file=sys.stderr)
+    if terminal.as_json:
+        terminal.emit("edgekit.error/1", {"error": _as_data(error, terminal)})
+    _write(error, terminal)
+    return error.exit_code if isinstance(error, EdgekitError) else INTERNAL
+
+
+def _write(error: BaseException, terminal: Terminal) -> None:
+    from rich.text import Text
+
+    console = terminal.console(terminal.err)
+    if isinstance(error, EdgekitError):
+        head, *rest = str(error).splitlines()
+        console.print(Text("error: ", "bold red") + Text(head, "bold"))
+        for line in rest:
+            console.print(Text(line))
+        if log := _log(terminal):
+            console.print(Text(f"  log: {log}", "dim"))
+        return
+    console.print(Text("internal error: ", "bold red") + Text(f"{type(error).__name__}: {error}"))
+    console.print(Text("  This is a defect of edgekit, not of your model."))
+    if log := _log(terminal):
+        console.print(Text(f"  log: {log} (the traceback is there; --debug shows it)"))
+    console.print(Text("  next: report it to edgekit's maintainers with that log and the output of: edgekit doctor --json"))
+
+
+def _log(terminal: Terminal) -> str | None:
+    """Where the libraries' output is, if there was any."""
+    return str(terminal.log) if not terminal.debug and terminal.log.stat().st_size else None
+
+
+def _as_data(error: BaseException, terminal: Terminal) -> dict[str, object]:
+    data: dict[str, object] = {"type": type(error).__name__, "log": _log(terminal)}
+    if not isinstance(error, EdgekitError):
+        return data | {"message": str(error), "exit_code": INTERNAL}
+    data |= {"message": error.message, "accepted": error.accepted, "module": error.module, "next": error.next_step}
+    if isinstance(error, ConversionError):
+        data |= {"op": error.op, "shapes": [list(s) for s in error.shapes] if error.shapes else None}
+    return data | {"exit_code": error.exit_code}
