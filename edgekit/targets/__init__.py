@@ -54,6 +54,7 @@ class Rules:
         dynamic: Operators with a hybrid kernel (dynamic range).
         weight_only: Weighted operators a weight-only scheme compresses.
         blockwise: Weighted operators with a blockwise int4 kernel.
+        int4: Weighted operators with a per-channel int4 kernel.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Rules:
     dynamic: frozenset[str]
     weight_only: frozenset[str]
     blockwise: frozenset[str]
+    int4: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def load_rules(name: str) -> Rules:
         dynamic=frozenset(data.get("dynamic", ())),
         weight_only=frozenset(data.get("weight_only", ())),
         blockwise=frozenset(data.get("blockwise", ())),
+        int4=frozenset(data.get("int4", ())),
     )
 
 
