@@ -1,0 +1,110 @@
+"""From a graph to a written file: one pass over the nodes, then the model's edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import fx
+
+from edgekit.graph import Graph, is_call, module_path, op_name
+from edgekit.plugins import Emitted, EmittedOp, Encoding
+from edgekit.tensors import TensorSpec
+from edgekit_converters.litert.builder import Builder, Operator
+from edgekit_converters.litert.edges import read_inputs, write_outputs
+from edgekit_converters.litert.emission import Emission
+from edgekit_converters.litert.fusion import outcome
+from edgekit_converters.litert.metadata import embed
+from edgekit_converters.litert.registry import emitters
+
+MODEL_FILE = "model.tflite"
+
+
+def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
+    """Write `graph` as ``model.tflite`` in `folder`."""
+    emission = Emission()
+    inputs = read_inputs(emission, graph, encoding)
+    for node in graph.nodes:
+        if node.op == "call_function" and node not in emission.values:
+            _write(emission, node)
+    outputs = write_outputs(emission, graph, encoding)
+    builder = emission.builder
+    model = builder.serialize(inputs, outputs, encoding.description or "", {})
+    path = folder / MODEL_FILE
+    with path.open("wb") as file:
+        file.write(model)
+    embed(path, encoding, graph.outputs)
+    live = builder.live(tuple(outputs.values()))
+    ops = tuple(EmittedOp(op.name, op.module, _dtype(builder, op)) for op in live)
+    return Emitted(
+        MODEL_FILE, _specs(builder, inputs), _specs(builder, outputs), ops, (*emission.notes, *_concessions(builder, live, inputs, outputs))
+    )
+
+
+def _write(emission: Emission, node: fx.Node) -> None:
+    """Write one node, with what it fuses, and bind its value to the last node fused."""
+    if not node.users:
+        return
+    emitter = emitters().get(node.target)
+    if emitter is None:
+        raise emission.refusal(node, "it has no emitter", accepted=_nearest(node), next_step="edgekit targets, or lower it to operators the format has")
+    emission.path = module_path(node)
+    out, last = outcome(emission, node, emitter)
+    value = emitter.emit(emission, node, out)
+    emission.values[node] = emission.values[last] = value
+    for between in _between(node, last):
+        emission.values[between] = value
+
+
+def _between(node: fx.Node, last: fx.Node) -> list[fx.Node]:
+    chain = []
+    while node is not last:
+        node = next(iter(node.users))
+        chain.append(node)
+    return chain
+
+
+def _nearest(node: fx.Node) -> str | None:
+    names = sorted({op_name_of(target) for target in emitters()})
+    stem = op_name(node).split("_")[0]
+    near = [n for n in names if stem and n.startswith(stem)]
+    return ", ".join(near) or None
+
+
+def op_name_of(target: object) -> str:
+    """Base name of an ATen overload."""
+    schema = getattr(target, "_schema", None)
+    return schema.name.split("::")[1] if schema else str(target)
+
+
+def _specs(builder: Builder, names: Mapping[str, int]) -> tuple[TensorSpec, ...]:
+    tensors = {name: builder.tensors[index] for name, index in names.items()}
+    return tuple(TensorSpec(name, t.shape, t.dtype, t.grid) for name, t in tensors.items())
+
+
+def _dtype(builder: Builder, op: Operator) -> str:
+    """What an operator computes in: its result's dtype, or its first input's where the result is a choice or a count."""
+    result = builder.tensors[op.outputs[0]].dtype
+    if result in ("int32", "int64", "bool") and op.inputs and op.inputs[0] >= 0:
+        return builder.tensors[op.inputs[0]].dtype
+    return result
+
+
+_MOVES = ("QUANTIZE", "DEQUANTIZE")
+
+
+def _concessions(builder: Builder, live: list[Operator], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> list[str]:
+    """Transposes, and in an integer model what stayed float."""
+    notes = []
+    integer = any(_dtype(builder, op) in ("int8", "int16") for op in live if op.name not in _MOVES)
+    for op in live:
+        source, result = op.inputs[0], op.outputs[0]
+        where = f" in {op.module}" if op.module else ""
+        edge = source in inputs.values() or result in outputs.values()
+        if op.name == "TRANSPOSE":
+            notes.append(f"TRANSPOSE at the model's edge{where}" if edge else f"TRANSPOSE{where}")
+        elif integer and op.name not in _MOVES and _dtype(builder, op) in ("float32", "float16"):
+            notes.append(f"{op.name}{where} stays in float")
+        elif integer and op.name in _MOVES and not edge and builder.tensors[source].data is None:
+            notes.append(f"{op.name}{where} between integer and float")
+    return list(dict.fromkeys(notes))
