@@ -1,0 +1,155 @@
+"""What a model is judged by: accuracy, or a metric of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import DataError, UsageError
+from edgekit.verification.intervals import Estimate, bootstrap, paired_difference, proportion
+from edgekit.verification.parity import scores
+
+Outputs = Mapping[str, np.ndarray]
+Metric = Callable[[Outputs, np.ndarray | None], Any]
+"""Maps outputs by name, arrays of shape (samples, ...), and labels to a number (larger is better), or to one number a sample,
+whose mean is the metric. Booleans a sample make it a proportion."""
+
+_BUILT_IN = {"accuracy": 1, "top5": 5}
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """A metric of both models on the same samples.
+
+    Attributes:
+        name: The metric's.
+        reference: Of the float model.
+        artifact: Of the artifact.
+        difference: Artifact minus float, paired sample by sample.
+    """
+
+    name: str
+    reference: Estimate
+    artifact: Estimate
+    difference: Estimate
+
+
+def evaluate(metric: str | Metric, reference: Outputs, artifact: Outputs, labels: np.ndarray | None) -> MetricResult:
+    """Apply a metric to the outputs of both models.
+
+    Args:
+        metric: ``accuracy`` or ``top5``, of the only score output or of one named as ``accuracy:logits``; ``module:function``;
+            ``file.py:function``; or a function.
+        reference: The float model's outputs.
+        artifact: The artifact's, same samples in the same order.
+        labels: Class indices, shape (samples,), or whatever the metric takes.
+
+    Raises:
+        UsageError: No such metric, or it fails on these outputs.
+        DataError: It needs labels and there are none.
+    """
+    name, function = _resolve(metric, reference, labels)
+    first, second = (_applied(name, function, outputs, labels) for outputs in (artifact, reference))
+    if first.ndim == 0:
+        return _resampled(name, function, reference, artifact, labels)
+    if first.dtype == bool:
+        return MetricResult(name, _proportion(second), _proportion(first), paired_difference(first, second))
+    given, wanted = first.astype(np.float64), second.astype(np.float64)
+    return _ordered(name, bootstrap(lambda i: np.array([wanted[i].mean(), given[i].mean(), (given[i] - wanted[i]).mean()]), len(given)))
+
+
+def _resampled(name: str, function: Metric, reference: Outputs, artifact: Outputs, labels: np.ndarray | None) -> MetricResult:
+    def statistic(index: np.ndarray) -> np.ndarray:
+        picked = None if labels is None else labels[index]
+        wanted, given = (float(_applied(name, function, {k: v[index] for k, v in o.items()}, picked)) for o in (reference, artifact))
+        return np.array([wanted, given, given - wanted])
+
+    return _ordered(name, bootstrap(statistic, len(next(iter(reference.values()))), 1000))
+
+
+def _ordered(name: str, estimates: tuple[Estimate, ...]) -> MetricResult:
+    reference, artifact, difference = estimates
+    return MetricResult(name, reference, artifact, difference)
+
+
+def _proportion(hits: np.ndarray) -> Estimate:
+    return proportion(int(hits.sum()), len(hits))
+
+
+def _applied(name: str, function: Metric, outputs: Outputs, labels: np.ndarray | None) -> np.ndarray:
+    try:
+        value = np.asarray(function(outputs, labels))
+    except Exception as error:  # the user's code may raise anything
+        raise UsageError(
+            f"metric {name!r} failed: {type(error).__name__}: {error}", accepted="metric(outputs, labels) -> number"
+        ) from error
+    samples = len(next(iter(outputs.values())))
+    if value.shape not in ((), (samples,)) or value.dtype.kind not in "biuf":
+        got = f"{value.dtype} of shape {list(value.shape)}"
+        raise UsageError(f"metric {name!r} returned {got}", accepted=f"a number, or {samples} numbers (one a sample)")
+    return value
+
+
+def _resolve(metric: str | Metric, outputs: Outputs, labels: np.ndarray | None) -> tuple[str, Metric]:
+    if not isinstance(metric, str):
+        return getattr(metric, "__name__", "metric"), metric
+    word, _, rest = metric.partition(":")
+    if word in _BUILT_IN:
+        return metric, _accuracy(metric, _BUILT_IN[word], _score_output(metric, rest, outputs), outputs, labels)
+    if not rest:
+        raise UsageError(f"unknown metric {metric!r}", accepted=[*_BUILT_IN, "module:function", "file.py:function"])
+    return metric, _imported(metric)
+
+
+def _accuracy(name: str, top: int, output: str, outputs: Outputs, labels: np.ndarray | None) -> Metric:
+    if labels is None:
+        raise DataError(f"metric {name!r} needs labels and the data has none", next_step="give labels with the data, or another metric")
+    classes = math.prod(outputs[output].shape[1:])
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
+        got = f"{labels.dtype} of shape {list(labels.shape)} in {labels.min()}..{labels.max()}" if labels.size else "none"
+        raise DataError(f"labels do not fit output {output!r}: {got}", accepted=f"class indices 0..{classes - 1}, one a sample")
+
+    def hits(given: Outputs, truth: np.ndarray | None) -> np.ndarray:
+        assert truth is not None
+        rows = given[output].reshape(len(truth), -1)
+        best = np.argsort(-np.where(np.isnan(rows), -np.inf, rows), axis=1, kind="stable")[:, :top]
+        found: np.ndarray = (best == truth[:, None]).any(axis=1) & ~np.isnan(rows).all(axis=1)
+        return found
+
+    return hits
+
+
+def _score_output(metric: str, wanted: str, outputs: Outputs) -> str:
+    candidates = [name for name, value in outputs.items() if scores(value)]
+    if wanted in candidates or (not wanted and len(candidates) == 1):
+        return wanted or candidates[0]
+    accepted = [f"{metric.partition(':')[0]}:{name}" for name in candidates] or "a metric of your own: module:function"
+    told = f"output {wanted!r} has no class scores" if wanted else f"{len(candidates)} outputs have class scores"
+    raise UsageError(f"cannot take {metric!r}: {told}", accepted=accepted, next_step="name the output, or give a metric of your own")
+
+
+def _imported(spec: str) -> Metric:
+    place, _, attribute = spec.rpartition(":")
+    try:
+        module = _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        function: Metric = getattr(module, attribute)
+    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+        raise UsageError(f"cannot import metric {spec!r}: {error}", accepted="module:function or file.py:function") from None
+    return function
+
+
+def _from_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
