@@ -172,6 +172,8 @@ def infer(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Shape and dtype of a call, computed on the ``meta`` device."""
     if target is operator.getitem:
         return args[0].meta["val"][args[1]]
+    if "fake_quantize" in str(target):  # ATen's have no meta kernel; a value keeps its shape and dtype
+        return args[0].meta["val"]
     meta_args = map_arg(tuple(args), lambda n: n.meta["val"])
     meta_kwargs = map_arg(dict(kwargs), lambda n: n.meta["val"])
     return target(*meta_args, **meta_kwargs)
