@@ -1,0 +1,53 @@
+import pytest
+import torch
+from edgekit_converters.litert.testing import check_float, check_integer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.graph import aten
+from edgekit.testing.graphs import graph_of
+
+BINARY = {"add": aten.add.Tensor, "sub": aten.sub.Tensor, "mul": aten.mul.Tensor}
+
+
+@st.composite
+def broadcasts(draw):
+    shape = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    left = [1 if draw(st.integers(0, 4)) == 0 else s for s in shape]
+    right = [1 if draw(st.integers(0, 4)) == 0 else s for s in shape][draw(st.integers(0, len(shape) - 1)) :]
+    if draw(st.booleans()):
+        left, right = right, left
+    return left, right, draw(st.permutations(range(len(left))))
+
+
+@pytest.mark.parametrize("name", BINARY)
+@given(case=broadcasts(), constant=st.booleans(), seed=st.integers(0, 99))
+@settings(max_examples=12, deadline=None)
+def test_binary(name, case, constant, seed):
+    left, right, order = case
+    torch.manual_seed(seed)
+    back = [order.index(d) for d in range(len(order))]
+    a, b = torch.randn([left[d] for d in order]), torch.randn(right)
+
+    def function(x, y):
+        return BINARY[name](aten.permute.default(x, back), y)
+
+    graph = graph_of(lambda x0, c: function(x0, c), [a], c=b) if constant else graph_of(function, [a, b])
+    inputs = [a] if constant else [a, b]
+    check_float(graph, inputs)
+    check_integer(graph, inputs)
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_int16(name):
+    a, b = torch.randn(2, 3, 4), torch.randn(3, 4)
+    check_integer(graph_of(BINARY[name], [a, b]), [a, b], kernels=("built-in",), bits=16)
+
+
+@pytest.mark.parametrize("bounds", [(0, None), (0, 6), (-1, 1), (0, 1)])
+def test_clamps_are_fused(bounds):
+    a, b = 4 * torch.randn(2, 3, 4), torch.randn(3, 4)
+    graph = graph_of(lambda x, y: aten.clamp.default(aten.add.Tensor(x, y), *bounds), [a, b])
+    assert [op.name for op in check_integer(graph, [a, b]).ops] == ["ADD"]
+    names = [op.name for op in check_float(graph, [a, b]).ops]
+    assert names == ["ADD"] if bounds != (0, 1) else names == ["ADD", "RELU_0_TO_1"]
