@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgekit.errors import ConversionError, LoadError, UsageError
+from edgekit_runtimes import _litert_nodes as nodes
+from edgekit_runtimes._litert_nodes import Node
 
 RESOLVERS = {
     "xnnpack": OpResolverType.BUILTIN,
@@ -147,6 +150,22 @@ class Session:
     def fetch(self) -> dict[str, np.ndarray]:
         """Copies of all outputs, by name."""
         return {p.name: self._native.GetTensor(p.index, self.subgraph) for p in self.outputs}
+
+    def ops(self) -> tuple[Node, ...]:
+        """The file's operators and who runs them."""
+        return nodes.describe(self._native)
+
+    def arena_bytes(self) -> int | None:
+        """See `_litert_nodes.arena_bytes`."""
+        return nodes.arena_bytes(self._native, self.subgraph)
+
+    def bare_call(self) -> Callable[[], object]:
+        """`invoke` without anything around it, to be timed."""
+        return partial(self._native.Invoke, self.subgraph)
+
+    def idle_call(self) -> Callable[[], object]:
+        """A call into the same library that does nothing: what timing itself costs."""
+        return partial(self._native.NumTensors, self.subgraph)
 
     def reset(self) -> None:
         """Zero the model's variables, so that one sample does not remember another."""

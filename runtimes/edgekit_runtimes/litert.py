@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +11,15 @@ import numpy as np
 
 from edgekit import worker
 from edgekit.plugins import RunRequest, require
-
-_WORKER = "edgekit_runtimes._litert_worker"
+from edgekit.timing import Launch, OpTime, OpTrace, Pace
 
 
 @dataclass(frozen=True)
 class LiteRt:
-    """Runs ``.tflite`` files. `RunRequest.delegate` is one of
+    """Runs ``.tflite`` files.
 
-    * ``xnnpack``: the default delegate of a phone's CPU,
-    * ``none``: LiteRT's own optimized kernels,
-    * ``reference``: its plain kernels, slow and simple.
-
-    `RunRequest.options` takes ``timeout`` (seconds, 600).
+    `RunRequest.delegate` is ``xnnpack`` (the default on a phone's CPU), ``none`` (LiteRT's own optimized kernels) or
+    ``reference`` (its plain ones, slow and simple). `RunRequest.options` takes ``timeout`` (seconds, 600).
     """
 
     name: str = "litert"
@@ -46,22 +43,38 @@ class LiteRt:
             WorkerCrashed: LiteRT aborted, hung or ran out of memory.
         """
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        _, outputs = self._call("run", request, arrays)
+        _, outputs = self._call("_litert_worker:run", request, arrays)
         return dict(outputs)
 
     def inspect(self, request: RunRequest) -> dict[str, Any]:
         """Load and allocate the file; what it holds and what would run where.
 
         Returns:
-            ``inputs`` and ``outputs`` (as `TensorSpec.to_json`), and ``ops``: for each its ``index``, ``name``, ``outputs``,
-            ``shapes``, ``dtypes`` and ``delegated``.
+            ``inputs`` and ``outputs`` (as `TensorSpec.to_json`); ``ops``: for each its ``index``, ``name``, ``outputs``,
+            ``shapes``, ``dtypes``, ``partition`` and ``delegated``; ``arena_bytes`` as far as LiteRT plans it itself, or None.
         """
-        return self._call("inspect", request, {})[0]
+        return self._call("_litert_worker:inspect", request, {})[0]
 
-    def _call(self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def version(self) -> str:
+        """``ai-edge-litert 2.3.0``."""
         require("ai_edge_litert", self.extra)
-        arguments = {"model": str(request.model.resolve()), "threads": request.threads, "delegate": request.delegate}
-        return worker.run(f"{_WORKER}:{function}", arguments, arrays, timeout=float(request.options.get("timeout", 600.0)))
+        return f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
+
+    def measure(self, request: RunRequest, pace: Pace, inputs: Mapping[str, np.ndarray]) -> Launch:
+        """Time one launch; see `edgekit.timing.TimedRuntime`. Raises what `run` raises."""
+        return Launch.from_worker(*self._call("_litert_measure:measure", request, inputs, pace=pace.to_json()))
+
+    def trace(self, request: RunRequest, inputs: Mapping[str, np.ndarray], seconds: float) -> OpTrace:
+        """Take per-operator times; see `edgekit.timing.TimedRuntime`. Raises what `run` raises."""
+        values, _ = self._call("_litert_trace:trace", request, inputs, seconds=seconds)
+        return OpTrace(**{**values, "ops": tuple(OpTime(**op) for op in values["ops"])})
+
+    def _call(
+        self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray], **more: Any
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        require("ai_edge_litert", self.extra)
+        arguments = {"model": str(request.model.resolve()), "threads": request.threads, "delegate": request.delegate, **more}
+        return worker.run(f"edgekit_runtimes.{function}", arguments, arrays, timeout=float(request.options.get("timeout", 600.0)))
 
 
 RUNTIME = LiteRt()
