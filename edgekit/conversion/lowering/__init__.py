@@ -1,0 +1,79 @@
+"""Expressing canonical operators a format lacks through ones it has, before quantization.
+
+A rules file lists the rewrites its format wants, in order, by the names of `REWRITES`. One rewrite is one module here,
+which says what it is given and what results. Forms are chosen so that every operator written has an integer kernel, with
+few intermediates and with ranges an 8-bit grid holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgekit.conversion.lowering import (
+    affine,
+    glu,
+    group_norm,
+    gru,
+    hardsigmoid,
+    layer_norm,
+    lstm,
+    mish,
+    pixel_unshuffle,
+    rms_norm,
+    scaled_dot_product_attention,
+    silu,
+    softplus,
+)
+from edgekit.conversion.lowering.rewrite import Rewrite
+from edgekit.errors import UsageError
+from edgekit.graph import Graph, finish, is_call
+from edgekit.targets import Rules
+
+REWRITES: Mapping[str, Rewrite] = {
+    "affine": affine.REWRITE,
+    "glu": glu.REWRITE,
+    "group_norm": group_norm.REWRITE,
+    "gru": gru.REWRITE,
+    "hardsigmoid": hardsigmoid.REWRITE,
+    "layer_norm": layer_norm.REWRITE,
+    "lstm": lstm.REWRITE,
+    "mish": mish.REWRITE,
+    "pixel_unshuffle": pixel_unshuffle.REWRITE,
+    "rms_norm": rms_norm.REWRITE,
+    "scaled_dot_product_attention": scaled_dot_product_attention.REWRITE,
+    "silu": silu.REWRITE,
+    "softplus": softplus.REWRITE,
+}
+
+
+def lower(graph: Graph, rules: Rules) -> Graph:
+    """Apply the rewrites `rules` names, in its order.
+
+    Args:
+        graph: In canonical form, not yet quantized.
+        rules: Of the format the graph will be written in.
+
+    Returns:
+        A graph that computes the same, up to float rounding.
+
+    Raises:
+        UsageError: The rules name a rewrite that does not exist.
+    """
+    unknown = [name for name in rules.lower if name not in REWRITES]
+    if unknown:
+        raise UsageError(f"the rules of {rules.name!r} name unknown lowerings: {', '.join(unknown)}", accepted=sorted(REWRITES))
+    graph = graph.copy()
+    for name in rules.lower:
+        _apply(graph, REWRITES[name])
+    finish(graph.module)
+    return graph
+
+
+def _apply(graph: Graph, rewrite: Rewrite) -> None:
+    for node in graph.nodes:
+        if not is_call(node, *rewrite.targets) or not node.users:  # a rewrite may have taken this node along already
+            continue
+        replacement = rewrite.apply(node)
+        if replacement is not None:
+            node.replace_all_uses_with(replacement)
+    graph.module.graph.eliminate_dead_code()

@@ -1,0 +1,91 @@
+"""Moving a scale and shift a channel into the weights of a neighbouring convolution or linear, exactly."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.conversion.lowering.chain import Chain
+from edgekit.graph import argument, aten, constant, constant_value, is_call, shape_of
+
+_WEIGHTED = (aten.convolution.default, aten.linear.default)
+
+
+def absorbed_by_producer(chain: Chain) -> bool:
+    """Have the weights that make ``chain.x`` make ``chain.last``, if nothing else reads what is between."""
+    node, axis = chain.x, chain.axis
+    while is_call(node, aten.permute.default) and len(node.users) == 1:
+        axis = None if axis is None else argument(node, "dims")[axis]
+        node = node.args[0]  # type: ignore[assignment]
+    if not _has_constant_weight(node) or len(node.users) != 1:
+        return False
+    convolution = is_call(node, aten.convolution.default)
+    transposed = convolution and bool(argument(node, "transposed"))
+    if axis not in (None, 1 if convolution else len(shape_of(node)) - 1) or (transposed and argument(node, "groups") != 1):
+        return False
+    weight, bias = constant_value(argument(node, "weight")), _bias(node)
+    assert weight is not None
+    lead = (1, -1) if transposed else (-1,)
+    scaled = weight * chain.scale.reshape(*lead, *[1] * (weight.ndim - len(lead)))
+    _give(node, scaled, bias * chain.scale + chain.shift)
+    return True
+
+
+def absorbed_by_readers(chain: Chain) -> bool:
+    """Have every reader of ``chain.last`` compute the same from ``chain.x``, if all of them can."""
+    readers = list(chain.last.users)
+    if not readers or not all(_can_read(reader, chain) for reader in readers):
+        return False
+    for reader in readers:
+        weight, bias = constant_value(argument(reader, "weight")), _bias(reader)
+        assert weight is not None
+        scale, shift = _columns(reader, weight, chain.scale), _columns(reader, weight, chain.shift)
+        _give(reader, weight * scale, bias + (weight * shift).flatten(1).sum(1))
+    return True
+
+
+def _can_read(reader: fx.Node, chain: Chain) -> bool:
+    if not _has_constant_weight(reader) or reader.args[0] is not chain.last or list(reader.all_input_nodes).count(chain.last) != 1:
+        return False
+    if is_call(reader, aten.linear.default):
+        return chain.axis in (None, len(shape_of(chain.last)) - 1)
+    padded = any(argument(reader, "padding"))
+    return chain.axis in (None, 1) and not argument(reader, "transposed") and not (padded and bool((chain.shift != 0).any()))
+
+
+def _columns(reader: fx.Node, weight: Tensor, values: Tensor) -> Tensor:
+    """One value an input channel, as it meets `weight`: (outputs, inputs of a group, 1, ...)."""
+    groups = argument(reader, "groups") if is_call(reader, aten.convolution.default) else 1
+    inputs = values.expand(weight.shape[1] * groups).reshape(groups, weight.shape[1])
+    rows = inputs.repeat_interleave(weight.shape[0] // groups, 0)
+    return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
+
+
+def _has_constant_weight(node: fx.Node) -> bool:
+    """Whether `node` has a constant weight that is its own: a shared one would have to be stored twice."""
+    if not is_call(node, *_WEIGHTED) or constant_value(argument(node, "weight")) is None:
+        return False
+    uses = node.graph.find_nodes(op="get_attr", target=argument(node, "weight").target)
+    bias = argument(node, "bias")
+    return sum(len(use.users) for use in uses) == 1 and (bias is None or constant_value(bias) is not None)
+
+
+def _bias(node: fx.Node) -> Tensor:
+    value = constant_value(argument(node, "bias"))
+    channels = shape_of(node)[1 if is_call(node, aten.convolution.default) else -1]
+    return torch.zeros(channels) if value is None else value
+
+
+def _give(node: fx.Node, weight: Tensor, bias: Tensor) -> None:
+    """Exchange the weight and bias of `node` for these, under the names of the old ones."""
+    old = argument(node, "bias")
+    _set(node, 1, "weight", constant(node, weight, str(argument(node, "weight").target)))
+    if old is not None or bool((bias != 0).any()):
+        _set(node, 2, "bias", constant(node, bias, f"{node.name}_bias" if old is None else str(old.target)))
+
+
+def _set(node: fx.Node, position: int, name: str, value: fx.Node) -> None:
+    if len(node.args) > position:
+        node.update_arg(position, value)
+    else:
+        node.update_kwarg(name, value)

@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from edgekit.graph import aten
+from edgekit.testing.graphs import graph_of
+from edgekit.testing.lowered import lowered, operators
+
+X = torch.cat([torch.linspace(-30, 30, 241), torch.tensor([-200.0, 0.0, 200.0])]).reshape(2, -1)
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "written"),
+    [
+        ("silu", aten.silu.default, {"sigmoid": 1, "mul": 1}),
+        ("mish", aten.mish.default, {"sigmoid": 1, "sub": 2, "mul": 2, "div": 1}),
+        ("hardsigmoid", aten.hardsigmoid.default, {"add": 1, "clamp": 1, "mul": 1}),
+        ("softplus", aten.softplus.default, {"relu": 1, "abs": 1, "sigmoid": 1, "log": 1, "sub": 1}),
+    ],
+)
+def test_equals_the_activation_over_its_whole_range(name, call, written):
+    graph = graph_of(call, [X], "block")
+    assert operators(lowered(graph, name, inputs=(X,), tolerance=1e-7)) == written
+
+
+def test_mish_keeps_relative_precision_in_its_tail():
+    x = torch.linspace(-60, -5, 50)
+    graph = graph_of(aten.mish.default, [x], "block")
+    torch.testing.assert_close(lowered(graph, "mish", inputs=(x,))(x)[0], aten.mish.default(x.double()).float(), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("beta", [0.3, 1.0, 5.0])
+def test_softplus_with_a_slope(beta):
+    graph = graph_of(lambda x: aten.softplus.default(x, beta, 20), [X], "block")
+    lowered(graph, "softplus", inputs=(X,))
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_glu_gates_one_half_with_the_other(dim):
+    x = torch.randn(4, 6, 8)
+    graph = graph_of(lambda x: aten.glu.default(x, dim), [x], "block")
+    assert operators(lowered(graph, "glu", inputs=(x,))) == {"slice": 2, "sigmoid": 1, "mul": 1}
+
+
+@pytest.mark.parametrize(("shape", "r"), [((1, 3, 4, 6), 2), ((2, 5, 9, 3), 3), ((4, 8, 8), 4)])
+def test_pixel_unshuffle_keeps_the_order_of_channels(shape, r):
+    x = torch.randn(shape)
+    graph = graph_of(lambda x: aten.pixel_unshuffle.default(x, r), [x], "block")
+    result = lowered(graph, "pixel_unshuffle", inputs=(x,), tolerance=0)
+    assert operators(result)["convolution"] == 1

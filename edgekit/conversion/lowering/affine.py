@@ -1,0 +1,69 @@
+"""Scales and shifts by constants, one a channel: let a neighbouring weight take them, else one depthwise convolution.
+
+What is left of a batch norm that no convolution could absorb, of a layer norm's weight and bias, of a layer scale or of
+an input normalization. As two elementwise operators each would round a tensor to 8 bits twice, against constants that
+share one scale; a 1x1 depthwise convolution has a scale for each channel, an int32 bias and room for an activation.
+
+Given:  a chain of mul, div, add, sub by constants along one channel axis (or by numbers), on x
+Result: the first that applies of
+        * the convolution or linear that makes x, with scaled output rows and shifted bias (permutes between are fine)
+        * the linears and convolutions that read the chain, all of them, with scaled input columns and shifted bias;
+          no zero padding may stand between a shift and its reader
+        * convolution(x, scale (C, 1, 1, 1), shift, groups C) on an image
+        * the chain as it is
+"""
+
+from __future__ import annotations
+
+from torch import fx
+
+from edgekit.conversion.lowering.absorb import absorbed_by_producer, absorbed_by_readers
+from edgekit.conversion.lowering.chain import OPERATIONS, Chain, chain_from
+from edgekit.conversion.lowering.rewrite import Pen, Rewrite
+from edgekit.graph import aten, is_call, shape_of
+
+_NEIGHBOURS = (aten.pad.default, aten.relu.default, aten.clamp.default, aten.max_pool2d.default, aten.avg_pool2d.default)
+
+
+def _affine(node: fx.Node) -> None:
+    chain = chain_from(node)
+    if chain is None:
+        return
+    result = chain.x if absorbed_by_producer(chain) or absorbed_by_readers(chain) else _depthwise(chain)
+    if result is not None:
+        chain.last.replace_all_uses_with(result)
+
+
+def _depthwise(chain: Chain) -> fx.Node | None:
+    shape, pen = shape_of(chain.x), Pen(chain.last)
+    two = bool((chain.scale != 1).any()) and bool((chain.shift != 0).any())
+    per_channel = chain.axis is not None and bool((chain.scale != chain.scale[0]).any())
+    if not (two or per_channel) or len(shape) not in (3, 4) or chain.axis not in (None, 1):
+        return None
+    if (len(shape) == 3 or chain.axis is None) and not _beside_convolution(chain):
+        return None
+    channels, space = shape[1], len(shape) - 2
+    weight = pen.constant(chain.scale.expand(channels).reshape(channels, 1, *[1] * space), "scale")
+    bias = pen.constant(chain.shift.expand(channels), "shift")
+    one, zero = [1] * space, [0] * space
+    return pen(aten.convolution.default, chain.x, weight, bias, one, zero, one, False, zero, channels)
+
+
+def _beside_convolution(chain: Chain) -> bool:
+    """Whether axis 1 is known to be channels: a convolution makes or reads the value, perhaps past a pad or a pool."""
+    return is_call(_behind(chain.x), aten.convolution.default) or any(_ahead(user) for user in chain.last.users)
+
+
+def _behind(node: fx.Node) -> fx.Node:
+    while is_call(node, *_NEIGHBOURS):
+        node = node.args[0]  # type: ignore[assignment]
+    return node
+
+
+def _ahead(node: fx.Node) -> bool:
+    if is_call(node, *_NEIGHBOURS):
+        return any(_ahead(user) for user in node.users)
+    return is_call(node, aten.convolution.default)
+
+
+REWRITE = Rewrite(OPERATIONS, _affine)

@@ -1,0 +1,64 @@
+"""Letting the linear that makes the queries apply attention's scale.
+
+Given:  linear(x, w, b) → slices, reshapes, permutes → q, read by one attention alone
+Result: linear(x, w', b') with the rows that end up in q scaled; also where the same linear makes keys and values
+        (a fused qkv projection), as long as no other reader sees those rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.conversion.lowering.rewrite import Pen
+from edgekit.graph import argument, aten, constant, constant_value, is_call, shape_of
+
+MOVEMENT = (aten.reshape.default, aten.permute.default, aten.slice.Tensor)
+
+
+def scaled_query(attention: fx.Node, query: fx.Node, scale: float) -> fx.Node:
+    """`query` times `scale`: itself where its linear could take the scale, else a multiplication."""
+    if scale == 1:
+        return query
+    linear = query
+    while is_call(linear, *MOVEMENT):
+        linear = linear.args[0]  # type: ignore[assignment]
+    if is_call(linear, aten.linear.default) and constant_value(argument(linear, "weight")) is not None:
+        rows = _rows_seen_only_by(attention, query, linear)
+        if rows is not None:
+            _scale_rows(linear, rows, scale)
+            return query
+    return Pen(attention).mul(query, scale)
+
+
+def _rows_seen_only_by(attention: fx.Node, query: fx.Node, linear: fx.Node) -> Tensor | None:
+    """The output features of `linear` that reach `query`, if `attention` alone reads them, as its first operand."""
+    if list(attention.all_input_nodes).count(query) != 1 or query in (argument(attention, "key"), argument(attention, "value")):
+        return None
+    features = torch.arange(shape_of(linear)[-1]).expand(shape_of(linear))
+    leaves = list(_leaves(linear, features))
+    wanted = torch.cat([torch.unique(rows) for reader, source, rows in leaves if source is query and reader is attention])
+    others = [torch.unique(rows) for reader, source, rows in leaves if source is not query or reader is not attention]
+    return None if others and bool(torch.isin(wanted, torch.cat(others)).any()) else wanted
+
+
+def _leaves(node: fx.Node, features: Tensor) -> Iterator[tuple[fx.Node, fx.Node, Tensor]]:
+    """Every reader behind data movement, with the node it reads and which features that holds."""
+    for user in node.users:
+        if is_call(user, *MOVEMENT):
+            yield from _leaves(user, user.target(features, *user.args[1:], **user.kwargs))  # type: ignore[operator]
+        else:
+            yield user, node, features
+
+
+def _scale_rows(linear: fx.Node, rows: Tensor, scale: float) -> None:
+    factor = torch.ones(shape_of(linear)[-1])
+    factor[rows] = scale
+    for position, name in enumerate(("weight", "bias"), start=1):
+        node = argument(linear, name)
+        value = constant_value(node)
+        if value is not None:
+            scaled = value * factor.reshape(-1, *[1] * (value.ndim - 1))
+            linear.update_arg(position, constant(linear, scaled, f"{linear.name}_{name}"))
