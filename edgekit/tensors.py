@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DTYPES = ("float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool")
 
@@ -26,6 +29,32 @@ class Grid:
     zero_point: tuple[int, ...]
     axis: int | None = None
     block: int | None = None
+
+    def to_integers(self, values: np.ndarray) -> np.ndarray:
+        """Round real values to the grid (ties to even, saturating), in the grid's dtype."""
+        import numpy as np  # noqa: PLC0415 - the rest of this module is free of it
+
+        scale, zero_point = self._aligned(values.ndim)
+        limits = np.iinfo(self.dtype)
+        integers: np.ndarray = np.clip(np.rint(np.nan_to_num(values) / scale) + zero_point, limits.min, limits.max).astype(self.dtype)
+        return integers
+
+    def to_reals(self, integers: np.ndarray) -> np.ndarray:
+        """The real values of integers of the grid, float32."""
+        import numpy as np  # noqa: PLC0415
+
+        scale, zero_point = self._aligned(integers.ndim)
+        reals: np.ndarray = ((integers.astype(np.float64) - zero_point) * scale).astype(np.float32)
+        return reals
+
+    def _aligned(self, rank: int) -> tuple[np.ndarray, np.ndarray]:
+        import numpy as np  # noqa: PLC0415
+
+        shape = [1] * rank
+        if self.axis is not None:
+            shape[self.axis] = len(self.scale)
+        scale, zero_point = np.array(self.scale, np.float32).astype(np.float64), np.array(self.zero_point, np.float64)
+        return (scale[0], zero_point[0]) if self.axis is None else (scale.reshape(shape), zero_point.reshape(shape))
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's form."""
