@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from torch import Tensor, fx
 
@@ -61,7 +61,7 @@ class Layers:
         for first in range(0, len(self.cells), directions):
             runs = [self._run(sequence, cell) for cell in range(first, first + directions)]
             finals += [states[-1] for states in runs]
-            outputs = [[s[0] for s in states][:: -1 if backward else 1] for backward, states in enumerate(runs)]
+            outputs = [[cast(fx.Node, s[0]) for s in states][:: -1 if backward else 1] for backward, states in enumerate(runs)]
             steps = [self._joined(parts) for parts in zip(*outputs, strict=True)]
             sequence = self.pen(aten.cat.default, steps, 0) if len(steps) > 1 else steps[0]
         self._answer(sequence, steps, finals)
@@ -86,16 +86,17 @@ class Layers:
             states.append(state)
         return states
 
-    def _joined(self, parts: Sequence[Any]) -> fx.Node:
-        return parts[0] if len(parts) == 1 else self.pen(aten.cat.default, list(parts), 1)  # type: ignore[no-any-return]
+    def _joined(self, parts: Sequence[fx.Node]) -> fx.Node:
+        return parts[0] if len(parts) == 1 else self.pen(aten.cat.default, list(parts), 1)
 
     def _answer(self, sequence: fx.Node, steps: list[fx.Node], finals: list[State]) -> None:
         for user in list(self.node.users):
-            index = user.args[1]
+            index = cast(int, user.args[1])
             if index == 0:
                 self._answer_outputs(user, sequence, steps)
             elif user.users:
-                parts = [self.pen.reshape(final[index - 1], [1, *shape_of(final[index - 1])]) for final in finals]
+                last = [cast(fx.Node, final[index - 1]) for final in finals]
+                parts = [self.pen.reshape(state, [1, *shape_of(state)]) for state in last]
                 user.replace_all_uses_with(parts[0] if len(parts) == 1 else self.pen(aten.cat.default, parts, 0))
 
     def _answer_outputs(self, outputs: fx.Node, sequence: fx.Node, steps: list[fx.Node]) -> None:
@@ -103,7 +104,7 @@ class Layers:
         axis = 1 if self.batch_first else 0
         for user in list(outputs.users):
             if is_call(user, aten.slice.Tensor) and user.args[1] == axis and shape_of(user)[axis] == 1:
-                start = int(argument(user, "start"))
+                start = cast(int, argument(user, "start"))
                 user.replace_all_uses_with(Pen(user).reshape(steps[start], list(shape_of(user))))
         if any(user.users for user in outputs.users) or any(user.op == "output" for user in outputs.users):
             batch, width = self.batch, shape_of(sequence)[-1]
