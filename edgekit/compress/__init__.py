@@ -1,0 +1,7 @@
+"""Passes that make a graph smaller or faster, and recipes made of them.
+
+A recipe applies its passes in its own order. The order that works, and why:
+
+1. `quantize.Quantize` rounds weights and activations; it wants the weights final and the activations in float.
+2. `bias_correction.BiasCorrection` undoes the mean error that rounding left; it wants the grids in place.
+"""

@@ -1,0 +1,128 @@
+"""Which operators an integer kernel computes, and which activations those kernels absorb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+import torch
+from torch import fx
+
+from edgekit.compress.quantize.plan import Plan
+from edgekit.graph import Graph, argument, constant_value, is_call, module_path, op_name
+from edgekit.schemes import Scheme
+from edgekit.targets import Rules
+
+EXACT_CLAMPS = ((0.0, None), (0.0, 6.0), (-1.0, 1.0), (0.0, 1.0))
+"""Bounds that formats have a fused activation for; any others must be what the grid saturates at."""
+
+
+def annotate(graph: Graph, rules: Rules, default: Scheme, overrides: Mapping[str, Scheme]) -> Plan:
+    """Find the operators with an integer kernel under their scheme.
+
+    Args:
+        graph: Lowered.
+        rules: The target's.
+        default: Scheme of every module that no override names.
+        overrides: Module path glob to scheme; the last match wins.
+    """
+    calls = [n for n in graph.nodes if is_call(n)]
+    schemes = {n: scheme_of(module_path(n), default, overrides) for n in calls}
+    integer, floats = set(), {}
+    for node in calls:
+        if not schemes[node].static or not _computes_floats(node):
+            continue
+        reason = _without_kernel(node, rules, schemes[node])
+        if reason is None:
+            integer.add(node)
+        else:
+            floats[node] = reason
+    plan = Plan(schemes, integer, {}, floats=floats)
+    plan.fused.update(_fused(calls, plan, rules))
+    return plan
+
+
+def scheme_of(path: str, default: Scheme, overrides: Mapping[str, Scheme]) -> Scheme:
+    """The scheme of a module path: that of the last override whose glob matches it or a parent of it."""
+    chosen = default
+    for glob, scheme in overrides.items():
+        if fnmatchcase(path, glob) or fnmatchcase(path, f"{glob}.*"):
+            chosen = scheme
+    return chosen
+
+
+def float_operands(node: fx.Node) -> list[fx.Node]:
+    """The distinct float tensors a call reads, in order."""
+    return [n for n in node.all_input_nodes if is_float(n)]
+
+
+def is_float(node: fx.Node) -> bool:
+    """Whether a node's result is one float tensor."""
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def weight_operand(node: fx.Node, rules: Rules) -> fx.Node | None:
+    """The constant a kernel reads as its weight (by output channel), else None."""
+    if not is_call(node) or op_name(node) not in rules.weighted:
+        return None
+    weight = argument(node, "weight")
+    return weight if constant_value(weight) is not None else None
+
+
+def bias_operand(node: fx.Node, rules: Rules) -> fx.Node | None:
+    """The bias of a weighted operator, else None."""
+    if weight_operand(node, rules) is None or op_name(node) == "embedding":
+        return None
+    bias = argument(node, "bias")
+    return bias if isinstance(bias, fx.Node) else None
+
+
+def clamp_bounds(node: fx.Node) -> tuple[float | None, float | None]:
+    """Lower and upper bound of a relu or clamp."""
+    if op_name(node) == "relu":
+        return 0.0, None
+    low, high = argument(node, "min"), argument(node, "max")
+    return (None if low is None else float(low)), (None if high is None else float(high))
+
+
+def _computes_floats(node: fx.Node) -> bool:
+    return bool(float_operands(node)) and (is_float(node) or op_name(node) == "argmax")
+
+
+def _without_kernel(node: fx.Node, rules: Rules, scheme: Scheme) -> str | None:
+    """Why no integer kernel computes the node, or None if one does."""
+    bits = scheme.activation_bits
+    assert bits is not None
+    if bits not in rules.activations:
+        return f"{rules.name} has no int{bits} kernels"
+    if op_name(node) not in rules.activations[bits].kernels:
+        return f"no int{bits} kernel"
+    if op_name(node) == "convolution" and weight_operand(node, rules) is None:
+        return "the kernel wants a constant weight"
+    if op_name(node) == "convolution" and len(node.meta["val"].shape) > 4:
+        return f"no int{bits} kernel in three dimensions"
+    if op_name(node) in ("convolution", "linear"):
+        bias = argument(node, "bias")
+        if bias is not None and constant_value(bias) is None:
+            return "the kernel wants a constant bias"
+    return None
+
+
+def _fused(calls: list[fx.Node], plan: Plan, rules: Rules) -> dict[fx.Node, fx.Node]:
+    """Producers whose only reader is an activation that their kernel applies."""
+    fused: dict[fx.Node, fx.Node] = {}
+    for node in calls:
+        reader = next(iter(node.users)) if len(node.users) == 1 else None
+        if reader is None or not {node, reader} <= plan.integer or node in fused.values():
+            continue
+        if plan.schemes[node].activation_bits != plan.schemes[reader].activation_bits:
+            continue
+        if op_name(reader) in rules.fuse.get(op_name(node), ()) and _brackets_zero(reader):
+            fused[node] = reader
+    return fused
+
+
+def _brackets_zero(activation: fx.Node) -> bool:
+    low, high = clamp_bounds(activation)
+    return (low is None or low <= 0) and (high is None or high >= 0)

@@ -1,0 +1,91 @@
+"""Keeps grids within what integer arithmetic can compute.
+
+A kernel multiplies its accumulator by ``input scale × weight scale / output scale``. Where the output's own range is so
+small that this factor is large, interpreters overflow or refuse the file. There the output's step is far below the
+rounding noise of the inputs, so a wider one loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.compress.quantize.annotate import bias_operand, clamp_bounds, weight_operand
+from edgekit.compress.quantize.grids import rescaled
+from edgekit.compress.quantize.plan import Plan, Slot
+from edgekit.compress.quantize.sharing import activation_bits
+from edgekit.compress.quantize.warning import Remarks, named
+from edgekit.graph import constant_value, op_name
+from edgekit.targets import Rules
+from edgekit.tensors import Grid
+
+LARGEST_BIAS = 2**30
+"""In integers; leaves the other half of int32 to the accumulated products."""
+
+PRODUCTS = ("convolution", "linear", "matmul", "mul")
+"""Kernels whose accumulator's step is the product of two scales."""
+
+LARGEST_RATIO = {"add": 64, "sub": 64, "mean": 64, "sum": 64, "relu": 64, "leaky_relu": 64, "prelu": 64, "hardswish": 64}
+"""Input scale over output scale that kernels take (XNNPACK: below 256 for add, 128 for the others)."""
+
+
+def widen(plan: Plan, grids: dict[Slot, Grid], scales: Mapping[fx.Node, Tensor], rules: Rules, remarks: Remarks) -> None:
+    """Raise the scales of grids that are too fine for the kernels that write them.
+
+    Args:
+        plan: Complete.
+        grids: The grid of every slot, edited in place; slots of one group stay together.
+        scales: Weight scales by weighted node.
+        rules: The target's.
+        remarks: Takes a warning for each grid raised.
+    """
+    group_of = {slot: group for group in plan.groups for slot in group.slots}
+    for _ in range(len(plan.groups) + 1):
+        raised = False
+        for node in plan.operands:
+            result = Slot(plan.fused.get(node, node), activation_bits(node, plan))
+            if result not in grids or group_of[result].fixed is not None:
+                continue
+            floor = max(_arithmetic_floor(node, plan, grids, scales, rules), _bounds_floor(result.value))
+            if grids[result].scale[0] < floor * 0.999:
+                remarks.warn(
+                    f"{named(result.value)} varies too little for integer arithmetic (scale {grids[result].scale[0]:.3g}); "
+                    f"its scale is raised to {floor:.3g}"
+                )
+                wider = rescaled(grids[result], floor)
+                grids.update(dict.fromkeys(group_of[result].slots, wider))
+                raised = True
+        if not raised:
+            return
+
+
+def fit_bias(node: fx.Node, scales: Tensor, input_scale: float, rules: Rules, remarks: Remarks) -> Tensor:
+    """Weight scales with which the node's bias, in steps of ``input scale × weight scale``, fits int32."""
+    bias = constant_value(bias_operand(node, rules))
+    if bias is None:
+        return scales
+    needed = bias.abs().double() / (input_scale * LARGEST_BIAS)
+    wanting = needed > scales.double()
+    if not bool(wanting.any()):
+        return scales
+    count = int(wanting.sum())
+    remarks.warn(f"{named(node)}: the bias of {count} channels does not fit int32 at their weight scale; it is raised there")
+    return torch.where(wanting, (needed * 1.0001).float(), scales)
+
+
+def _arithmetic_floor(node: fx.Node, plan: Plan, grids: Mapping[Slot, Grid], scales: Mapping[fx.Node, Tensor], rules: Rules) -> float:
+    name = op_name(node)
+    inputs = [grids[slot].scale[0] for slot in plan.operands[node].values()]
+    if name in PRODUCTS and inputs:
+        other = float(scales[node].max()) if weight_operand(node, rules) is not None else inputs[-1]
+        return inputs[0] * other
+    return max(inputs, default=0.0) / LARGEST_RATIO[name] if name in LARGEST_RATIO else 0.0
+
+
+def _bounds_floor(value: fx.Node) -> float:
+    """The scale at which an activation's bounds still fit int32."""
+    if value.op != "call_function" or op_name(value) != "clamp":
+        return 0.0
+    return max(abs(b) for b in (*clamp_bounds(value), 0.0) if b is not None) / LARGEST_BIAS

@@ -1,0 +1,139 @@
+"""The quantization pass: integer grids, written into the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor, fx
+
+from edgekit.compress.quantize.annotate import annotate, weight_operand
+from edgekit.compress.quantize.assign import Assignment, Calibrator, watched
+from edgekit.compress.quantize.calibrate import calibrate
+from edgekit.compress.quantize.insert import insert_activations, per_channel
+from edgekit.compress.quantize.limits import fit_bias, widen
+from edgekit.compress.quantize.observers import CALIBRATIONS
+from edgekit.compress.quantize.plan import Plan, Slot
+from edgekit.compress.quantize.sharing import share, shares
+from edgekit.compress.quantize.warning import Remarks, named
+from edgekit.compress.quantize.weight_only import compress_weights, weight_bits
+from edgekit.compress.quantize.weights import LIMIT, channel_axis, channel_scales, checked_weight
+from edgekit.errors import DataError, UsageError
+from edgekit.graph import Graph, finish, op_name
+from edgekit.recipe import Context
+from edgekit.schemes import parse_scheme
+from edgekit.targets import Rules
+from edgekit.tensors import Grid
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Rounds weights, and under static schemes activations, to integer grids the target's kernels compute with.
+
+    Takes a lowered float graph; the result has fake-quantize nodes that `edgekit.graph.grid_of` reads, and predicts
+    the quantized file. What could not be quantized is in its notes.
+
+    Attributes:
+        scheme: A name of the grammar in `edgekit.schemes`: ``w8a8``, ``w8a16``, ``w8ad8``, ``w8``, ``w4b32``, ``fp16``.
+        calibration: How activation ranges are chosen, a key of `CALIBRATIONS`.
+        percentile: Percent of the values the ``percentile`` calibrator keeps below each end of the range, 50 to 100.
+        momentum: Weight of the past in the ``moving_average`` calibrator, per sample, 0 to 1.
+        batch_size: Samples run at once in calibration; the result does not depend on it.
+        overrides: Module path glob to the scheme of those modules (``{"classifier.*": "float32"}``); the last match wins.
+    """
+
+    name: ClassVar[str] = "quantize"
+
+    scheme: str = "w8a8"
+    calibration: str = "mse"
+    percentile: float = 99.99
+    momentum: float = 0.99
+    batch_size: int = 32
+    overrides: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse options no calibrator or kernel has.
+
+        Raises:
+            UsageError: Naming the option, what it got and what it takes.
+        """
+        for scheme in (self.scheme, *self.overrides.values()):
+            parse_scheme(scheme)
+        if self.calibration not in CALIBRATIONS:
+            raise UsageError(f"unknown calibration {self.calibration!r}", accepted=list(CALIBRATIONS))
+        if not 50 < self.percentile <= 100:
+            raise UsageError(f"percentile is {self.percentile:g}", accepted="over 50, up to 100 (percent)")
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"momentum is {self.momentum:g}", accepted="0 up to, not including, 1")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size is {self.batch_size}", accepted="1 or more samples")
+
+    def __call__(self, graph: Graph, context: Context) -> Graph:
+        """The quantized graph.
+
+        Raises:
+            DataError: A static scheme without calibration data, or with data that do not fit the model.
+            ConversionError: A weight is NaN or infinite.
+        """
+        result, remarks, rules = graph.copy(), Remarks(), context.rules
+        plan = annotate(result, rules, parse_scheme(self.scheme), {k: parse_scheme(v) for k, v in self.overrides.items()})
+        share(result, plan, rules)
+        self._note_floats(plan, remarks)
+        if plan.integer:
+            self._quantize_integer(result, plan, context, remarks)
+        compress_weights(plan.schemes, plan.integer, rules, remarks)
+        finish(result.module)
+        return result.noting(*remarks.notes)
+
+    def _quantize_integer(self, graph: Graph, plan: Plan, context: Context, remarks: Remarks) -> None:
+        rules, calibrator = context.rules, Calibrator(self.calibration, self.percentile, self.momentum)
+        observers = {node: calibrator.observer() for node in watched(plan, rules)}
+        if observers:
+            if context.calibration is None:
+                raise DataError(
+                    f"scheme {self.scheme!r} rounds activations, so it needs calibration data",
+                    accepted="some 100 to 500 typical samples",
+                    next_step="pass calibration=..., or use a recipe without it: dynamic_int8, weight_int8",
+                )
+            calibrate(graph, context.calibration, observers, self.batch_size)
+        grids = Assignment(plan, rules, calibrator, observers, remarks).grids()
+        scales = _weight_scales(plan, rules, remarks)
+        widen(plan, grids, scales, rules, remarks)
+        _insert_weights(plan, grids, scales, rules, remarks)
+        insert_activations(plan, grids, remarks)
+
+    def _note_floats(self, plan: Plan, remarks: Remarks) -> None:
+        for node, reason in plan.floats.items():
+            remarks.note(f"float: {op_name(node)} ({named(node)}): {reason}")
+
+
+def _weighted(plan: Plan, rules: Rules) -> list[fx.Node]:
+    """Integer nodes whose weight has scales of its own (an embedding's table shares its readers' grid)."""
+    return [n for n in plan.operands if weight_operand(n, rules) is not None and not shares(n, plan, rules)]
+
+
+def _weight_scales(plan: Plan, rules: Rules, remarks: Remarks) -> dict[fx.Node, Tensor]:
+    return {
+        node: channel_scales(checked_weight(node, rules), channel_axis(node, rules), weight_bits(node, plan.schemes[node], rules, remarks))
+        for node in _weighted(plan, rules)
+    }
+
+
+def _insert_weights(plan: Plan, grids: Mapping[Slot, Grid], scales: dict[fx.Node, Tensor], rules: Rules, remarks: Remarks) -> None:
+    """Fake-quantize each weight once; what several kernels read fits all their biases."""
+    readers: dict[tuple[fx.Node, int, int], list[fx.Node]] = {}
+    for node in scales:
+        weight = weight_operand(node, rules)
+        assert weight is not None
+        bits = weight_bits(node, plan.schemes[node], rules, remarks)
+        readers.setdefault((weight, channel_axis(node, rules), bits), []).append(node)
+    for (weight, axis, bits), nodes in readers.items():
+        fitted = scales[nodes[0]]
+        for node in nodes:
+            slot = next(iter(plan.operands[node].values()))
+            if slot.bits == 8:  # the bias of 16-bit kernels is int64
+                fitted = fit_bias(node, fitted, grids[slot].scale[0], rules, remarks)
+        rounded = per_channel(weight, fitted, axis, LIMIT[bits])
+        for node in nodes:
+            node.replace_input_with(weight, rounded)

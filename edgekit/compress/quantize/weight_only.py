@@ -1,0 +1,73 @@
+"""Weights of operators whose activations stay float: weight-only, dynamic-range and half-precision schemes."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx
+
+from edgekit.compress.quantize.annotate import weight_operand
+from edgekit.compress.quantize.insert import per_block, per_channel
+from edgekit.compress.quantize.warning import Remarks, named
+from edgekit.compress.quantize.weights import LIMIT, block_scales, channel_axis, channel_scales, checked_weight
+from edgekit.graph import argument, call, op_name
+from edgekit.schemes import Scheme
+from edgekit.targets import Rules
+
+LARGEST_HALF = 65504.0
+
+
+def compress_weights(schemes: dict[fx.Node, Scheme], integer: set[fx.Node], rules: Rules, remarks: Remarks) -> None:
+    """Compress the weight of every weighted operator that no integer kernel computes, as its scheme says.
+
+    Args:
+        schemes: Scheme of every call node.
+        integer: Nodes that are left alone.
+        rules: The target's.
+        remarks: Takes a note for each weight that the scheme cannot hold.
+    """
+    done: dict[tuple[fx.Node, Scheme], fx.Node] = {}
+    rounded: dict[fx.Node, fx.Node] = {}
+    for node, scheme in schemes.items():
+        weight = weight_operand(node, rules)
+        if node in integer or weight is None or scheme.weight_bits == 32 or scheme.static or op_name(node) not in rules.weight_only:
+            continue
+        if (weight, scheme) not in done:
+            done[weight, scheme] = _compressed(node, weight, scheme, rules, remarks)
+        node.replace_input_with(weight, done[weight, scheme])
+        if scheme.dynamic and hybrid(node, rules):
+            x = node.args[0]
+            assert isinstance(x, fx.Node)
+            if x not in rounded:
+                rounded[x] = call(x.next, torch.ops.edgekit.fake_quantize_dynamic.default, x, like=x)
+            node.replace_input_with(x, rounded[x])
+
+
+def hybrid(node: fx.Node, rules: Rules) -> bool:
+    """Whether a kernel computes the node with integer weights and activations rounded at run time."""
+    return op_name(node) in rules.dynamic and len(node.meta["val"].shape) <= 4
+
+
+def weight_bits(node: fx.Node, scheme: Scheme, rules: Rules, remarks: Remarks) -> int:
+    """Width of a node's weight: its scheme's, or 8 where no 4-bit kernel exists."""
+    transposed = op_name(node) == "convolution" and argument(node, "transposed")
+    if scheme.weight_bits != 4 or (op_name(node) in rules.int4 and not transposed):
+        return scheme.weight_bits
+    remarks.note(f"int8 instead of int4 weights: {op_name(node)} in {named(node)} has no 4-bit kernel")
+    return 8
+
+
+def _compressed(node: fx.Node, weight: fx.Node, scheme: Scheme, rules: Rules, remarks: Remarks) -> fx.Node:
+    value = checked_weight(node, rules)
+    if scheme.weight_bits == 16:
+        if float(value.abs().max()) > LARGEST_HALF:
+            remarks.warn(f"{named(node)}: its weight exceeds the range of float16 and stays float32")
+            return weight
+        return call(weight.next, torch.ops.edgekit.fake_half.default, weight, like=weight)
+    if scheme.block is not None:
+        if op_name(node) in rules.blockwise and value.shape[-1] % scheme.block == 0:
+            scales = block_scales(value, scheme.block, scheme.weight_bits)
+            return per_block(weight, scales, scheme.block, LIMIT[scheme.weight_bits])
+        remarks.note(f"int8 instead of blockwise int4 weights: {op_name(node)} in {named(node)} has no kernel for blocks of {scheme.block}")
+        scheme = Scheme(scheme.name, 8)
+    bits, axis = weight_bits(node, scheme, rules, remarks), channel_axis(node, rules)
+    return per_channel(weight, channel_scales(value, axis, bits), axis, LIMIT[bits])

@@ -1,0 +1,78 @@
+"""Integer grids of weights: one symmetric scale for each output channel, or for each block of a row."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.compress.quantize.annotate import weight_operand
+from edgekit.errors import ConversionError
+from edgekit.graph import argument, constant_value, module_path, op_name, shape_of
+from edgekit.targets import Rules
+
+LIMIT = {8: 127, 4: 7}
+"""Largest integer of a weight; the smallest is its negative (narrow range)."""
+
+SHRINKS = tuple(1 - 0.02 * step for step in range(26))
+"""Fractions of a channel's largest weight tried as the end of a narrow grid."""
+
+
+def channel_axis(node: fx.Node, rules: Rules) -> int:
+    """Axis of the output channels in the canonical weight of a node."""
+    transposed = op_name(node) == "convolution" and argument(node, "transposed")
+    return 1 if transposed else rules.weighted[op_name(node)]
+
+
+def checked_weight(node: fx.Node, rules: Rules) -> Tensor:
+    """The weight of a node.
+
+    Raises:
+        ConversionError: It holds NaN or infinity, which no integer grid does.
+    """
+    weight = constant_value(weight_operand(node, rules))
+    assert weight is not None
+    if not bool(weight.isfinite().all()):
+        raise ConversionError(
+            "a weight is NaN or infinite, so it cannot be quantized",
+            op=op_name(node),
+            shapes=[shape_of(node)],
+            module=module_path(node),
+            next_step="check the checkpoint: training may have diverged",
+        )
+    return weight
+
+
+def channel_scales(weight: Tensor, axis: int, bits: int) -> Tensor:
+    """One scale for each index of `axis`, shape (channels,), float32.
+
+    int8 spans the largest weight. At 4 bits a step is coarse enough for clipping to pay: the end of the grid is the
+    fraction of the largest weight with the least squared error.
+    """
+    rows = weight.movedim(axis, 0).reshape(weight.shape[axis], -1)
+    return _usable(_scales(rows, bits), 127)
+
+
+def block_scales(weight: Tensor, block: int, bits: int) -> Tensor:
+    """One scale for each `block` elements of a row, shape (rows, columns / block); float16 values, as files store them."""
+    blocks = weight.reshape(-1, block)
+    scales = _usable(_scales(blocks, bits), LIMIT[bits]).reshape(weight.shape[0], -1)
+    return scales.half().float().clamp_min(2.0**-24)
+
+
+def _scales(rows: Tensor, bits: int) -> Tensor:
+    limit = LIMIT[bits]
+    largest = rows.abs().amax(1) / limit
+    if bits == 8:
+        return largest
+    best, least = largest, torch.full_like(largest, torch.inf)
+    for shrink in SHRINKS:
+        steps = (largest * shrink).clamp_min(torch.finfo(torch.float32).tiny)[:, None]
+        error = ((rows / steps).round().clamp(-limit, limit) * steps - rows).square().sum(1)
+        best, least = torch.where(error < least, largest * shrink, best), torch.minimum(error, least)
+    return best
+
+
+def _usable(scales: Tensor, limit: int) -> Tensor:
+    """Channels of (nearly) nothing but zeros take the widest channel's scale."""
+    widest = scales.max() if scales.numel() and bool(scales.max() > 2.0**-60) else torch.tensor(1.0 / limit)
+    return torch.where(scales > 2.0**-60, scales, widest)
