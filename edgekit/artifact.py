@@ -106,7 +106,7 @@ class Manifest:
             "labels": list(self.labels) if self.labels is not None else None,
             "description": self.description,
             "recipe": self.recipe,
-            "ops": [vars(op) for op in self.ops],
+            "ops": [{"name": op.name, "module": op.module, "dtype": op.dtype} for op in self.ops],
             "notes": list(self.notes),
             "tools": dict(sorted(self.tools.items())),
             "files": {name: vars(record) for name, record in sorted(self.files.items())},
@@ -260,7 +260,14 @@ def _refuse_constant(name: str) -> float:
 
 def _check_file(folder: Path, name: str, record: FileRecord) -> None:
     pure = PurePosixPath(name)
-    inside = name not in ("", ".") and not pure.is_absolute() and ".." not in pure.parts and "\\" not in name and ":" not in name and "\0" not in name
+    inside = (
+        name not in ("", ".")
+        and not pure.is_absolute()
+        and ".." not in pure.parts
+        and "\\" not in name
+        and ":" not in name
+        and "\0" not in name
+    )
     if not inside or str(pure) != name:
         raise UsageError(f"{folder / MANIFEST} names {name!r}, which is not a plain path inside the artifact")
     path = folder / name

@@ -41,11 +41,19 @@ class Encoding:
 
 @dataclass(frozen=True)
 class EmittedOp:
-    """One operator of a written file: its name there, the user's module it came from, and its dtype."""
+    """One operator of a written file.
+
+    Attributes:
+        name: Its name there.
+        module: Path of the user's module it came from.
+        dtype: What it computes in.
+        shapes: Of its inputs, for error messages.
+    """
 
     name: str
     module: str
     dtype: str
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ class Converter(Protocol):
     name: str
     suffix: str
     extra: str
+    reader: str | None
+    """``module:function`` that describes a file of the format, called in a worker by `edgekit.conversion.explain`; or None."""
 
     def emit(self, graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
         """Write the lowered, possibly quantized graph into `folder`.
@@ -112,6 +122,9 @@ class Runtime(Protocol):
     def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run each sample: arrays of shape (samples, *input shape without batch) in the file's dtypes, to outputs alike."""
 
+    def inspect(self, request: RunRequest) -> dict[str, Any]:
+        """Load the file: ``inputs`` and ``outputs`` (`TensorSpec.to_json`), and ``ops``, each with ``name`` and whether it is ``delegated``."""
+
 
 _PACKAGES = {"converters": "edgekit_converters", "runtimes": "edgekit_runtimes"}
 
@@ -139,7 +152,9 @@ def load(kind: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("edgekit"):
             raise
-        raise UsageError(f"{kind[:-1]} {name!r} needs the package {error.name!r}, which is not installed", next_step=f"pip install 'edgekit[{name}]'") from None
+        raise UsageError(
+            f"{kind[:-1]} {name!r} needs the package {error.name!r}, which is not installed", next_step=f"pip install 'edgekit[{name}]'"
+        ) from None
     return getattr(module, kind[:-1].upper())
 
 

@@ -58,7 +58,7 @@ class FakeConverter:
             "results": _argument(_results(graph), constants),
         }
         _write(folder / MODEL_FILE, document, constants)
-        ops = tuple(EmittedOp(str(n.target), str(n.meta.get("module_path", "")), _dtype(n)) for n in nodes)
+        ops = tuple(EmittedOp(str(n.target), str(n.meta.get("module_path", "")), _dtype(n), _shapes(n)) for n in nodes)
         return Emitted(MODEL_FILE, inputs, outputs, ops)
 
 
@@ -119,6 +119,10 @@ def _argument(value: Any, constants: dict[str, np.ndarray]) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise ConversionError(f"the fake format has no form for {value!r}")
+
+
+def _shapes(node: fx.Node) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(n.meta["val"].shape) for n in node.all_input_nodes if hasattr(n.meta.get("val"), "shape"))
 
 
 def _dtype(node: fx.Node) -> str:

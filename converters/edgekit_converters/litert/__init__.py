@@ -19,6 +19,7 @@ class LiteRTConverter:
     name: str = "litert"
     suffix: str = ".tflite"
     extra: str = "litert"
+    reader: str | None = "edgekit_converters.litert.reader:read"
 
     def emit(self, graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
         """Write the lowered, possibly quantized `graph` as ``model.tflite`` in `folder`.

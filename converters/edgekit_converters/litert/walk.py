@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import fx
 
-from edgekit.graph import Graph, is_call, module_path, op_name
+from edgekit.graph import Graph, module_path, op_name
 from edgekit.plugins import Emitted, EmittedOp, Encoding
 from edgekit.tensors import TensorSpec
 from edgekit_converters.litert.builder import Builder, Operator
@@ -35,7 +35,7 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
         file.write(model)
     embed(path, encoding, graph.outputs)
     live = builder.live(tuple(outputs.values()))
-    ops = tuple(EmittedOp(op.name, op.module, _dtype(builder, op)) for op in live)
+    ops = tuple(EmittedOp(op.name, op.module, _dtype(builder, op), _shapes(builder, op)) for op in live)
     return Emitted(
         MODEL_FILE, _specs(builder, inputs), _specs(builder, outputs), ops, (*emission.notes, *_concessions(builder, live, inputs, outputs))
     )
@@ -47,7 +47,9 @@ def _write(emission: Emission, node: fx.Node) -> None:
         return
     emitter = emitters().get(node.target)
     if emitter is None:
-        raise emission.refusal(node, "it has no emitter", accepted=_nearest(node), next_step="edgekit targets, or lower it to operators the format has")
+        raise emission.refusal(
+            node, "it has no emitter", accepted=_nearest(node), next_step="edgekit targets, or lower it to operators the format has"
+        )
     emission.path = module_path(node)
     out, last = outcome(emission, node, emitter)
     value = emitter.emit(emission, node, out)
@@ -80,6 +82,10 @@ def op_name_of(target: object) -> str:
 def _specs(builder: Builder, names: Mapping[str, int]) -> tuple[TensorSpec, ...]:
     tensors = {name: builder.tensors[index] for name, index in names.items()}
     return tuple(TensorSpec(name, t.shape, t.dtype, t.grid) for name, t in tensors.items())
+
+
+def _shapes(builder: Builder, op: Operator) -> tuple[tuple[int, ...], ...]:
+    return tuple(builder.tensors[i].shape for i in op.inputs if i >= 0)
 
 
 def _dtype(builder: Builder, op: Operator) -> str:
