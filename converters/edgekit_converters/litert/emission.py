@@ -194,7 +194,7 @@ class Emission:
         if self.builder.tensors[tensor].shape == shape:
             return tensor
         target = self.ints(shape)
-        return self._once(OP.RESHAPE, (tensor, target), shape, schema.ReshapeOptionsT(newShape=list(shape)))
+        return self.once(OP.RESHAPE, (tensor, target), shape, schema.ReshapeOptionsT(newShape=list(shape)))
 
     def transposed(self, tensor: int, permutation: tuple[int, ...]) -> int:
         """`tensor` with its storage axes moved; a RESHAPE where only axes of size 1 move."""
@@ -203,7 +203,7 @@ class Emission:
         full = [p for p in permutation if have[p] != 1]
         if full == sorted(full):
             return self.reshaped(tensor, shape)
-        return self._once(OP.TRANSPOSE, (tensor, self.ints(permutation)), shape, schema.TransposeOptionsT())
+        return self.once(OP.TRANSPOSE, (tensor, self.ints(permutation)), shape, schema.TransposeOptionsT())
 
     def real(self, value: Value, order: Sequence[int] | None = None) -> Value:
         """The value as float32."""
@@ -218,7 +218,7 @@ class Emission:
             source = self.stored(value, order)
         else:
             form, source = Form(value.layout, self.shape(value)), value.tensor
-        tensor = self._once(OP.DEQUANTIZE, (source,), form.shape, None, "float32")
+        tensor = self.once(OP.DEQUANTIZE, (source,), form.shape, None, "float32")
         return Value(form.layout, "float32", tensor=tensor)
 
     def on_grid(self, value: Value, grid: Grid) -> Value:
@@ -227,7 +227,7 @@ class Emission:
             return value
         if value.data is not None:
             raise AssertionError("a constant is rounded by its own fake-quantize node")
-        tensor = self._once(OP.QUANTIZE, (value.tensor,), self.shape(value), None, grid.dtype, grid)
+        tensor = self.once(OP.QUANTIZE, (value.tensor,), self.shape(value), None, grid.dtype, grid)
         return replace(value, tensor=tensor, dtype=grid.dtype, grid=grid, dynamic=False)
 
     def aligned(self, out: Outcome, values: Sequence[Value], *, share: bool = False) -> tuple[list[int], Form]:
@@ -275,7 +275,7 @@ class Emission:
         shape = self.builder.tensors[target].shape
         self.builder.operator(OP.RESHAPE, [source, self.ints(shape)], [target], schema.ReshapeOptionsT(newShape=list(shape)), self.path)
 
-    def _once(
+    def once(
         self, code: int, inputs: tuple[int, ...], shape: tuple[int, ...], options: Any, dtype: str | None = None, grid: Grid | None = None
     ) -> int:
         """Write a data-movement or grid-changing operator, or find the one already written."""

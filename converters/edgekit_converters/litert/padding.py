@@ -1,0 +1,107 @@
+"""Padding of sliding windows: TFLite knows VALID and SAME; everything else is a PAD operator before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ai_edge_litert.schema_py_generated as schema
+import numpy as np
+from torch import fx
+
+from edgekit.graph import argument, aten, grid_of, is_call
+from edgekit_converters.litert.emission import OP, Emission
+from edgekit_converters.litert.values import Value
+
+SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that slides along one spatial dimension.
+
+    Attributes:
+        size: Elements of the input without padding.
+        kernel: Taps.
+        stride: Step.
+        dilation: Distance of taps.
+        before: Padding in front.
+        result: Elements of the result.
+    """
+
+    size: int
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    result: int
+
+    @property
+    def reach(self) -> int:
+        """Elements from the first to the last tap."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    @property
+    def after(self) -> int:
+        """Padding behind that the windows reach into; negative where they leave elements unread."""
+        return (self.result - 1) * self.stride + self.reach - self.size - self.before
+
+    @property
+    def valid(self) -> bool:
+        """Whether VALID places the same windows."""
+        return self.before == 0 and self.result == (self.size - self.reach) // self.stride + 1
+
+    @property
+    def same(self) -> bool:
+        """Whether SAME places the same windows: the result is ceil(size / stride) and the odd element of padding goes behind."""
+        total = max((self.result - 1) * self.stride + self.reach - self.size, 0)
+        return self.result == -(-self.size // self.stride) and self.before == total // 2
+
+
+def scheme(windows: Sequence[Window]) -> int | None:
+    """SAME or VALID if one of them places all `windows`, else None."""
+    if all(w.valid for w in windows):
+        return int(VALID)
+    return int(SAME) if all(w.same for w in windows) else None
+
+
+def unpadded(emission: Emission, operand: fx.Node) -> tuple[Value, list[tuple[int, int]]]:
+    """The value before all zero padding on the way to `operand`, and that padding for each of its dimensions.
+
+    Looks through permutes and through fake-quantize nodes that keep the grid. The PAD operators passed over are dropped from the file
+    if nobody else needs them.
+    """
+    value = emission.value(operand)
+    pads, dims, node = [(0, 0)] * value.rank, list(range(value.rank)), operand
+    found, best = pads, value
+    while True:
+        if grid_of(node) is not None and isinstance(node.args[0], fx.Node) and emission.value(node.args[0]).grid == value.grid:
+            node = node.args[0]
+        elif is_call(node, aten.permute.default):
+            order = [d % value.rank for d in argument(node, "dims")]
+            dims, node = [order[d] for d in dims], node.args[0]  # type: ignore[assignment]
+        elif is_call(node, aten.pad.default) and argument(node, "mode") == "constant" and not argument(node, "value"):
+            amounts = argument(node, "pad")
+            here = {value.rank - 1 - i // 2: (amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)}
+            if min(amounts) < 0:
+                return best, found
+            pads = [(b + here.get(d, (0, 0))[0], a + here.get(d, (0, 0))[1]) for (b, a), d in zip(pads, dims, strict=True)]
+            node = node.args[0]  # type: ignore[assignment]
+            if emission.value(node).grid != value.grid:
+                return best, found
+            best, found = emission.value(node).permute(dims), pads
+        else:
+            return best, found
+
+
+def padded(emission: Emission, tensor: int, pads: Sequence[tuple[int, int]], low: float | None = None) -> int:
+    """`tensor` padded with zeros, or with `low`, in storage order."""
+    if not any(b or a for b, a in pads):
+        return tensor
+    source = emission.builder.tensors[tensor]
+    shape = tuple(s + b + a for s, (b, a) in zip(source.shape, pads, strict=True))
+    amounts = emission.builder.constant(np.asarray(pads, np.int32))
+    if low is None:
+        return emission.once(OP.PAD, (tensor, amounts), shape, schema.PadOptionsT())
+    filling = emission.builder.constant(np.asarray(low, source.dtype), source.grid)
+    return emission.once(OP.PADV2, (tensor, amounts, filling), shape, schema.PadV2OptionsT())
