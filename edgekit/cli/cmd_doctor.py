@@ -103,7 +103,11 @@ def _table(base: list[Package], extras: dict[str, list[Package]]) -> object:
 
 
 def _advice(base: list[Package], extras: dict[str, list[Package]], healthy: bool) -> list[str]:
-    lines = [f"\\[{extra}] is incomplete: pip install 'edgekit\\[{extra}]'" for extra, packages in extras.items() if not all(p.good for p in packages)]
+    lines = [
+        f"\\[{extra}] is incomplete: pip install 'edgekit\\[{extra}]'"
+        for extra, packages in extras.items()
+        if not all(p.good for p in packages)
+    ]
     if not all(p.good for p in base):
         lines.append("edgekit itself is incomplete: pip install --upgrade edgekit")
     lines.append("ready to convert and run" if healthy else "not ready: install what is named above")

@@ -87,7 +87,7 @@ def diverted(name: str, *, as_json: bool, debug: bool, quiet: bool) -> Iterator[
 def _kept(stream: TextIO, descriptor: int) -> Iterator[TextIO]:
     """The original of a descriptor, as a text stream of its own."""
     stream.flush()
-    with open(os.dup(descriptor), "w", encoding=stream.encoding or "utf-8", errors="replace") as kept:
+    with os.fdopen(os.dup(descriptor), "w", encoding=stream.encoding or "utf-8", errors="replace") as kept:
         yield kept
 
 

@@ -1,0 +1,56 @@
+"""Option values that are more than a word: ``NAME:AXIS=SIZE``, comma-separated numbers, label files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Dim(click.ParamType[tuple[str, int, int | tuple[int, int]]]):
+    """``input:1=100`` for a size, ``input:1=16..128`` for a range."""
+
+    name = "NAME:AXIS=SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int, int | tuple[int, int]]:
+        """To (input name, axis, size or range)."""
+        if isinstance(value, tuple):
+            return value
+        head, _, size = str(value).rpartition("=")
+        name, _, axis = head.rpartition(":")
+        low, dots, high = size.partition("..")
+        try:
+            return name, int(axis), (int(low), int(high)) if dots else int(low)
+        except ValueError:
+            self.fail(f"{value!r} is not of the form NAME:AXIS=SIZE, such as input:1=100 or input:1=16..128", param, ctx)
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """``0.485,0.456,0.406``: one number, or one a channel."""
+
+    name = "N[,N…]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """To a tuple of floats."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a number or a comma-separated list of numbers", param, ctx)
+
+
+def read_labels(path: Path | None) -> tuple[str, ...] | None:
+    """One label a line; empty lines at the end do not count."""
+    if path is None:
+        return None
+    return tuple(path.read_text(encoding="utf-8").rstrip().splitlines())
+
+
+def nested_dims(values: tuple[tuple[str, int, int | tuple[int, int]], ...]) -> dict[str, dict[int, int | tuple[int, int]]] | None:
+    """``--dim`` values by input name and axis; None if there are none."""
+    dims: dict[str, dict[int, int | tuple[int, int]]] = {}
+    for name, axis, size in values:
+        dims.setdefault(name, {})[axis] = size
+    return dims or None
