@@ -22,3 +22,104 @@ The vocabulary (ATen overloads; nothing else may remain, ops outside it are kept
 Functional (no in-place op), static shapes, float32, ids int32; no asserts, dropout, no-op casts, copies; constants folded. Convolutions
 chain without a permute between them: a channels-last source has at most one permute at each edge of the model.
 """
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import fx
+
+from edgekit.canonicalize.absorb_flatten import absorb_flatten
+from edgekit.canonicalize.activations import activations
+from edgekit.canonicalize.convolutions import convolutions
+from edgekit.canonicalize.einsum import einsum
+from edgekit.canonicalize.elementwise import elementwise
+from edgekit.canonicalize.erase_noops import erase_noops
+from edgekit.canonicalize.fold_affine import fold_affine
+from edgekit.canonicalize.fold_constants import fold_constants
+from edgekit.canonicalize.functionalize import functional_program, functionalize
+from edgekit.canonicalize.indexing import indexing
+from edgekit.canonicalize.inline_regions import inline_regions
+from edgekit.canonicalize.lift import lift
+from edgekit.canonicalize.merge_affine import merge_affine
+from edgekit.canonicalize.merge_moves import merge_moves
+from edgekit.canonicalize.merge_pads import merge_pads
+from edgekit.canonicalize.narrow_dtypes import narrow_dtypes
+from edgekit.canonicalize.normalizations import normalizations
+from edgekit.canonicalize.pooling import pooling
+from edgekit.canonicalize.products import products
+from edgekit.canonicalize.recognise_activations import recognise_activations
+from edgekit.canonicalize.reductions import reductions
+from edgekit.canonicalize.rewriting import Rewrite, sweep
+from edgekit.canonicalize.share_constants import share_constants
+from edgekit.canonicalize.shrink_constants import shrink_constants
+from edgekit.canonicalize.sink_permutes import sink_permutes
+from edgekit.canonicalize.views import views
+from edgekit.canonicalize.vocabulary import VOCABULARY, outside
+from edgekit.graph import Graph, finish
+from edgekit.loading.exported import Exported
+from edgekit.tensors import TensorSpec
+
+__all__ = ["REWRITES", "VOCABULARY", "canonicalize", "outside"]
+
+REWRITES: tuple[Rewrite, ...] = (
+    erase_noops,  # first: no-op casts stand between all that later rewrites look for
+    fold_constants,  # weights must be constants before anything asks whether they are
+    views, indexing, elementwise, activations, reductions, pooling, convolutions, normalizations,  # spellings, in any order
+    einsum,  # needs permute and reshape spelled so
+    products,  # after einsum, which makes matrix products
+    narrow_dtypes,  # after spelling: fewer calls decide their own dtype
+    fold_constants,  # again: spelling permuted weights and made scalars
+    merge_moves,  # one reshape, one permute in a row, or patterns and permutes miss each other
+    recognise_activations,  # before constants merge: the 3 of a hard sigmoid must not become part of a bias
+    sink_permutes,  # a batch norm reaches its convolution only when no permute stands between them
+    merge_moves,  # permutes that became free are reshapes now
+    absorb_flatten,  # after sinking: what permutes are left is known
+    merge_affine,  # before folding: one multiplication and one addition fold in one go
+    fold_affine,
+    merge_pads,  # after sinking, which brought pads beside their layers
+    shrink_constants, share_constants,  # last: all constants exist now
+)  # fmt: skip
+"""The order, and the reason for each position."""
+
+
+def canonicalize(exported: Exported) -> Graph:
+    """Bring an exported program into canonical form. The program is not touched.
+
+    Raises:
+        LoadError: A size depends on data, the model writes to its own state, or it is in training mode.
+    """
+    module = _functional_module(exported)
+    for rewrite in REWRITES:
+        rewrite(module.graph)
+    sweep(module.graph)
+    finish(module)
+    return _with_true_specs(Graph(module, exported.inputs, exported.outputs, exported.source, notes=exported.notes))
+
+
+def _functional_module(exported: Exported) -> fx.GraphModule:
+    module = lift(exported.program)
+    inline_regions(module.graph)
+    if functionalize(module.graph):
+        module = lift(functional_program(exported.program))
+        inline_regions(module.graph)
+    return module
+
+
+def _with_true_specs(graph: Graph) -> Graph:
+    """Specs of the dtypes that inputs and outputs have now, and a note for each that changed."""
+    values = [n.meta["val"] for n in graph.nodes if n.op == "placeholder"]
+    (output,) = [n for n in graph.nodes if n.op == "output"]
+    results = [n.meta["val"] for n in output.args[0]]  # type: ignore[union-attr]
+    notes = []
+    specs: list[tuple[TensorSpec, ...]] = []
+    for kind, old, tensors in (("input", graph.inputs, values), ("output", graph.outputs, results)):
+        new = tuple(replace(s, dtype=_name(t.dtype)) for s, t in zip(old, tensors, strict=True))
+        notes += [f"{kind} {a.name!r} is {b.dtype} instead of {a.dtype}" for a, b in zip(old, new, strict=True) if a.dtype != b.dtype]
+        specs.append(new)
+    return replace(graph, inputs=specs[0], outputs=specs[1]).noting(*notes)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

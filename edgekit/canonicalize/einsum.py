@@ -1,0 +1,61 @@
+"""Write ``einsum`` as permutes, reshapes and one matrix product.
+
+Given: ``einsum("bqhd,bkhd->bhqk", q, k)``.
+Result: ``matmul(permute(q), permute(k))`` with the shared output indices as batch, and reshapes where an index group
+    has none or several indices. Equations with an ellipsis, a repeated index within an operand or more than two
+    operands are left whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import fx
+
+from edgekit.canonicalize.products import product
+from edgekit.canonicalize.rewriting import apply_rules, permuted, reshaped
+from edgekit.graph import call, shape_of
+
+aten = torch.ops.aten
+
+
+def einsum(graph: fx.Graph) -> None:
+    """Write out two-operand equations."""
+    apply_rules(graph, {aten.einsum.default: _einsum})
+
+
+def _einsum(node: fx.Node) -> fx.Node | None:
+    equation, operands = str(node.args[0]).replace(" ", ""), node.args[1]
+    inputs, arrow, output = equation.partition("->")
+    terms = inputs.split(",")
+    if not arrow or "." in equation or len(terms) != 2 or any(len(set(t)) != len(t) for t in terms):
+        return None
+    a, b = operands  # type: ignore[misc]
+    left, right = terms
+    a, left = _sum_out(node, a, left, right + output)  # type: ignore[arg-type]
+    b, right = _sum_out(node, b, right, left + output)  # type: ignore[arg-type]
+    sizes = {**dict(zip(left, shape_of(a), strict=True)), **dict(zip(right, shape_of(b), strict=True))}
+    batch = [i for i in output if i in left and i in right]
+    rows = [i for i in output if i in left and i not in right]
+    columns = [i for i in output if i in right and i not in left]
+    inner = [i for i in left if i in right and i not in output]
+    extents = [prod(sizes[i] for i in group) for group in (rows, inner, columns)]
+    shape = [sizes[i] for i in batch]
+    x = _arranged(node, a, left, [*batch, *rows, *inner], [*shape, extents[0], extents[1]])
+    y = _arranged(node, b, right, [*batch, *inner, *columns], [*shape, extents[1], extents[2]])
+    order = [*batch, *rows, *columns]
+    result = reshaped(node, product(node, x, y), [sizes[i] for i in order])
+    return permuted(node, result, [order.index(i) for i in output])
+
+
+def _sum_out(node: fx.Node, x: fx.Node, term: str, needed: str) -> tuple[fx.Node, str]:
+    """Sum over the indices that occur nowhere else."""
+    dims = [d for d, i in enumerate(term) if i not in needed]
+    kept = "".join(i for i in term if i in needed)
+    return (call(node, aten.sum.dim_IntList, x, dims, False), kept) if dims else (x, term)
+
+
+def _arranged(node: fx.Node, x: fx.Node, term: str, order: Sequence[str], shape: Sequence[int]) -> fx.Node:
+    return reshaped(node, permuted(node, x, [term.index(i) for i in order]), shape)

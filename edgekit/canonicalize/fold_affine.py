@@ -1,0 +1,151 @@
+"""Fold constant scales and shifts into the convolution or linear layer beside them.
+
+Given: ``add(mul(convolution(x, w, b), s), t)`` with a number a channel; ``linear(add(mul(x, s), t), w, b)``.
+Result: ``convolution(x, w·s, b·s + t)``; ``linear(x, w·s, b + w·t)``.
+
+This is what becomes of batch normalization, of a bias added apart, of Keras' Rescaling and Normalization, of layer
+scale and of the 1/√d of attention (a single number passes through reshapes and permutes). Into the *following*
+layer a scale always folds; a shift only where nothing is padded, since padding is zero after the shift, not before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.canonicalize.merge_affine import affine_step
+from edgekit.canonicalize.rewriting import calls, only_user
+from edgekit.graph import constant, constant_value, is_call, shape_of
+
+aten = torch.ops.aten
+_ADD, _MUL = aten.add.Tensor, aten.mul.Tensor
+_CONVOLUTION, _LINEAR = aten.convolution.default, aten.linear.default
+_MOVES = (aten.reshape.default, aten.permute.default)
+
+
+def fold_affine(graph: fx.Graph) -> None:
+    """Fold steps into the layer before them, then the rest into the layer after them."""
+    for node in calls(graph, {_ADD, _MUL}):
+        _fold_back(node)
+    for node in calls(graph, {_CONVOLUTION, _LINEAR}):
+        _fold_forward(node)
+
+
+def _fold_back(node: fx.Node) -> None:
+    step = affine_step(node, node.target)
+    if step is None:
+        return
+    x, value = step
+    layer = _layer_before(x, node, through_moves=value.numel() == 1)
+    if layer is None:
+        return
+    channel = 1 if layer.target is _CONVOLUTION else len(shape_of(layer)) - 1
+    vector = _a_number_a_channel(value, len(shape_of(node)), channel, shape_of(layer)[channel])
+    if vector is None:
+        return
+    weight, bias = _parameters(layer)
+    if node.target is _ADD:
+        bias = vector if bias is None else bias + vector
+    else:
+        weight, bias = _scale_outputs(layer, weight, vector), None if bias is None else bias * vector
+    _write(layer, weight if node.target is _MUL else None, bias)
+    node.replace_all_uses_with(x)
+    node.graph.erase_node(node)
+
+
+def _layer_before(x: fx.Node, user: fx.Node, through_moves: bool) -> fx.Node | None:
+    """The layer with constant weights that made `x`, if only `user` reads its result."""
+    while only_user(x) is user:
+        if is_call(x, _CONVOLUTION, _LINEAR):
+            return x if _constant_layer(x) else None
+        if not (through_moves and is_call(x, *_MOVES)):
+            return None
+        x, user = x.args[0], x  # type: ignore[assignment]
+    return None
+
+
+def _constant_layer(layer: fx.Node) -> bool:
+    return constant_value(layer.args[1]) is not None and (layer.args[2] is None or constant_value(layer.args[2]) is not None)
+
+
+def _a_number_a_channel(value: Tensor, rank: int, channel: int, channels: int) -> Tensor | None:
+    """`value` as a double vector of length `channels`, if it varies along that dimension only."""
+    shape = [1] * (rank - value.dim()) + list(value.shape)
+    if value.numel() == 1:
+        return value.double().reshape(1).expand(channels)
+    alone = value.numel() == channels and shape[channel] == channels
+    return value.double().reshape(channels) if alone else None
+
+
+def _parameters(layer: fx.Node) -> tuple[Tensor, Tensor | None]:
+    weight, bias = constant_value(layer.args[1]), constant_value(layer.args[2])
+    assert weight is not None
+    return weight.double(), None if bias is None else bias.double()
+
+
+def _write(layer: fx.Node, weight: Tensor | None, bias: Tensor | None) -> None:
+    args = list(layer.args)
+    dtype = layer.meta["val"].dtype
+    if weight is not None:
+        args[1] = constant(layer, weight.to(dtype), str(layer.args[1].target))  # type: ignore[union-attr]
+    if bias is not None:
+        args[2] = constant(layer, bias.to(dtype), f"{layer.args[1].target}_bias")  # type: ignore[union-attr]
+    layer.args = tuple(args)
+
+
+def _scale_outputs(layer: fx.Node, weight: Tensor, scale: Tensor) -> Tensor:
+    """Scale what makes each output channel; a transposed convolution keeps outputs on axis 1, by group."""
+    spatial = [1] * (weight.dim() - 2)
+    if not _transposed(layer):
+        return weight * scale.reshape(-1, 1, *spatial)
+    groups: int = layer.args[8]  # type: ignore[assignment]
+    grouped = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
+    return (grouped * scale.reshape(groups, 1, -1, *spatial)).reshape(weight.shape)
+
+
+def _input_factors(layer: fx.Node, weight: Tensor, vector: Tensor) -> Tensor:
+    """A number an input channel, shaped to multiply the weight."""
+    spatial = [1] * (weight.dim() - 2)
+    if _transposed(layer):
+        return vector.reshape(-1, 1, *spatial).expand_as(weight)
+    groups = layer.args[8] if layer.target is _CONVOLUTION else 1
+    by_group = vector.reshape(groups, 1, -1).expand(groups, weight.shape[0] // groups, -1)  # type: ignore[arg-type]
+    return by_group.reshape(weight.shape[0], weight.shape[1], *spatial)
+
+
+def _transposed(layer: fx.Node) -> bool:
+    return layer.target is _CONVOLUTION and bool(layer.args[6])
+
+
+def _fold_forward(layer: fx.Node) -> None:
+    if not _constant_layer(layer):
+        return
+    if not _transposed(layer) and not _pads(layer):
+        _absorb(layer, _ADD)
+    _absorb(layer, _MUL)
+
+
+def _pads(layer: fx.Node) -> bool:
+    return layer.target is _CONVOLUTION and any(layer.args[4])  # type: ignore[arg-type]
+
+
+def _absorb(layer: fx.Node, target: Any) -> None:
+    x = layer.args[0]
+    assert isinstance(x, fx.Node)
+    step = affine_step(x, target)
+    if step is None or only_user(x) is not layer:
+        return
+    channel = 1 if layer.target is _CONVOLUTION else len(shape_of(x)) - 1
+    vector = _a_number_a_channel(step[1], len(shape_of(x)), channel, shape_of(x)[channel])
+    if vector is None:
+        return
+    weight, bias = _parameters(layer)
+    if target is _MUL:
+        _write(layer, weight * _input_factors(layer, weight, vector), None)
+    else:
+        added = (weight * _input_factors(layer, weight, vector)).flatten(1).sum(1)
+        _write(layer, None, added if bias is None else bias + added)
+    layer.args = (step[0], *layer.args[1:])
+    x.graph.erase_node(x)

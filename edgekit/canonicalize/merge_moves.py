@@ -1,0 +1,80 @@
+"""Merge reshapes, permutes and expands with the ones before them, and drop those that do nothing.
+
+Given: ``reshape(reshape(x, a), b)``; ``permute(permute(x, p), q)``; ``permute`` of dimensions of size 1 only;
+    ``mean`` that drops dimensions after a reshape puts them back; ``add(expand(c), x)``.
+Result: ``reshape(x, b)``; ``permute(x, p∘q)``; a reshape; a ``mean`` that keeps them; ``add(c, x)``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import fx
+
+from edgekit.canonicalize.rewriting import calls, permuted, reshaped
+from edgekit.canonicalize.sink_permutes import is_free
+from edgekit.canonicalize.vocabulary import BINARY, TERNARY
+from edgekit.graph import call, is_call, shape_of, substitute
+
+aten = torch.ops.aten
+
+
+def merge_moves(graph: fx.Graph) -> None:
+    """Merge what only moves or repeats elements."""
+    for node in calls(graph, {aten.permute.default}):
+        _merge_permute(node)
+    for node in calls(graph, {aten.reshape.default}):
+        _merge_reshape(node)
+    for node in calls(graph, BINARY | TERNARY):
+        _drop_expands(node)
+
+
+def _merge_permute(node: fx.Node) -> None:
+    x, order = node.args[0], list(node.args[1])  # type: ignore[arg-type]
+    assert isinstance(x, fx.Node)
+    if is_call(x, aten.permute.default):
+        inner = x.args[1]
+        x, order = x.args[0], [inner[d] for d in order]  # type: ignore
+    assert isinstance(x, fx.Node)
+    if is_free(shape_of(x), tuple(order)):
+        substitute(node, reshaped(node, x, shape_of(node)))
+    elif x is not node.args[0]:
+        substitute(node, permuted(node, x, order))
+
+
+def _merge_reshape(node: fx.Node) -> None:
+    x = node.args[0]
+    assert isinstance(x, fx.Node)
+    while is_call(x, aten.reshape.default):
+        x = x.args[0]  # type: ignore[assignment]
+        assert isinstance(x, fx.Node)
+    if shape_of(x) == shape_of(node):
+        node.replace_all_uses_with(x)
+        node.graph.erase_node(node)
+    elif _restores(node, x):
+        substitute(node, call(node, x.target, x.args[0], x.args[1], True, like=x))
+    else:
+        node.args = (x, list(shape_of(node)))
+
+
+_REDUCTIONS = (aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default)
+
+
+def _restores(node: fx.Node, x: fx.Node) -> bool:
+    """Whether a reshape puts back exactly the dimensions that its operand, a reduction, dropped."""
+    if not is_call(x, *_REDUCTIONS) or x.args[2] or len(x.users) != 1:
+        return False
+    source = x.args[0]
+    assert isinstance(source, fx.Node)
+    return shape_of(node) == tuple(1 if d in x.args[1] else s for d, s in enumerate(shape_of(source)))  # type: ignore
+
+
+def _drop_expands(node: fx.Node) -> None:
+    """Operands broadcast by themselves where another one has the full shape."""
+    for operand in node.all_input_nodes:
+        if not is_call(operand, aten.expand.default):
+            continue
+        source = operand.args[0]
+        assert isinstance(source, fx.Node)
+        shapes = [shape_of(source) if a is operand else shape_of(a) for a in node.args if isinstance(a, fx.Node)]
+        if torch.broadcast_shapes(*shapes) == torch.Size(shape_of(node)):
+            node.replace_input_with(operand, source)
