@@ -15,10 +15,17 @@ class Samples:
         inputs: Input name to an array of shape (samples, *input shape without its batch dimension),
             already preprocessed, in the dtype of the float model's input.
         labels: Class indices of shape (samples,), or None.
+        classes: Names of the classes in the order of their indices, where the data tell (subfolders), else None.
     """
 
     inputs: dict[str, np.ndarray]
     labels: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
+        return len(next(iter(self.inputs.values()))) if self.inputs else 0
+
+    def first(self, count: int) -> Samples:
+        """The first `count` samples, or all if there are fewer."""
+        labels = None if self.labels is None else self.labels[:count]
+        return Samples({k: v[:count] for k, v in self.inputs.items()}, labels, self.classes)

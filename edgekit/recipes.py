@@ -1,0 +1,117 @@
+"""Preset recipes: functions with speakable names, whose first line is what ``edgekit recipes`` prints.
+
+``recipe("int8")`` gives a preset, ``recipe("w4b64")`` the plain recipe of any scheme of the grammar in `edgekit.schemes`,
+``recipe("mine.toml")`` the user's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekit.errors import UsageError
+from edgekit.recipe import Pass, Recipe, pass_class
+from edgekit.schemes import SCHEMES, parse_scheme
+
+
+def int8() -> Recipe:
+    """Static int8: weights and activations int8, int32 bias; smallest and fastest on CPUs, DSPs, NPUs and microcontrollers.
+
+    Activations are asymmetric, their ranges calibrated; weights symmetric with a scale for each output channel
+    (Jacob et al. 2018). Wants 100 to 500 typical samples; typically within half a point of float for convolutional networks.
+    """
+    return Recipe("int8", (_quantize("w8a8"),))
+
+
+def int16x8() -> Recipe:
+    """Static int16 activations with int8 weights: nearly float accuracy at int8's size, on CPUs and microcontrollers.
+
+    For models that lose too much as int8: transformers, recurrent networks, regression. Slower than int8.
+    """
+    return Recipe("int16x8", (_quantize("w8a16"),), input_dtype="int16", output_dtype="int16")
+
+
+def dynamic_int8() -> Recipe:
+    """Dynamic range: int8 weights, activations rounded at run time; needs no calibration data, floats in and out."""
+    return _float_edges("dynamic_int8", _quantize("w8ad8"))
+
+
+def weight_int8() -> Recipe:
+    """Weight-only int8: a quarter of the size, float arithmetic; needs no calibration data."""
+    return _float_edges("weight_int8", _quantize("w8"))
+
+
+def weight_int4() -> Recipe:
+    """Weight-only int4 in blocks of 32: linear layers an eighth of their size, float arithmetic; other layers int8."""
+    return _float_edges("weight_int4", _quantize("w4b32"))
+
+
+def fp16() -> Recipe:
+    """Half precision weights: half of the size, float arithmetic, practically lossless."""
+    return _float_edges("fp16", _quantize("fp16"))
+
+
+def float32() -> Recipe:
+    """As trained: converted, nothing rounded; the reference for the others."""
+    return _float_edges("float32")
+
+
+PRESETS: dict[str, Callable[[], Recipe]] = {f.__name__: f for f in (int8, int16x8, dynamic_int8, weight_int8, weight_int4, fp16, float32)}
+"""Preset name to the function that makes it."""
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the presets."""
+    return tuple(PRESETS)
+
+
+def summary(name: str) -> str:
+    """A preset's first line of documentation."""
+    return (inspect.getdoc(PRESETS[name]) or "").partition("\n")[0]
+
+
+def recipe(which: str | Path | Recipe) -> Recipe:
+    """A recipe by preset name, by scheme name, or from a file.
+
+    Args:
+        which: ``int8``, ``w4b64``, a path that ends in ``.toml``; a `Recipe` is returned as it is.
+
+    Raises:
+        UsageError: No preset and no scheme of that name, or no readable recipe file.
+    """
+    if isinstance(which, Recipe):
+        return which
+    name = str(which)
+    if name.endswith(".toml"):
+        return _from_file(Path(which))
+    if name in PRESETS:
+        return PRESETS[name]()
+    try:
+        static = parse_scheme(name).static
+    except UsageError:
+        raise UsageError(
+            f"unknown recipe {name!r}",
+            accepted=[*PRESETS, *(s for s in SCHEMES if s not in PRESETS), "a path to your own .toml"],
+            next_step="edgekit recipes",
+        ) from None
+    step = _quantize(name)
+    return Recipe(name, (step,)) if static else _float_edges(name, step)
+
+
+def _quantize(scheme: str) -> Pass:
+    return pass_class("quantize")(scheme=scheme)  # type: ignore[no-any-return]
+
+
+def _float_edges(name: str, *passes: Pass) -> Recipe:
+    return Recipe(name, passes, input_dtype="float32", output_dtype="float32")
+
+
+def _from_file(path: Path) -> Recipe:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read recipe {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not text, so it is no recipe", accepted="a TOML file") from None
+    return Recipe.from_toml(text, str(path))
