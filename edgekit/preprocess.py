@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from edgekit.errors import DataError, UsageError
 
-if TYPE_CHECKING:
 LAYOUTS = ("NHWC", "NCHW")
 COLOURS = ("RGB", "BGR", "GRAY")
 BT601 = (0.299, 0.587, 0.114)
