@@ -1,7 +1,7 @@
 """Preset recipes: functions with speakable names, whose first line is what ``edgekit recipes`` prints.
 
-``recipe("int8")`` gives a preset, ``recipe("w4b64")`` the plain recipe of any scheme of the grammar in `edgekit.schemes`,
-``recipe("mine.toml")`` the user's own.
+``load_recipe("int8")`` gives a preset, ``load_recipe("w4b64")`` the plain recipe of any scheme of the grammar in `edgekit.schemes`,
+``load_recipe("mine.toml")`` the user's own.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def summary(name: str) -> str:
     return (inspect.getdoc(PRESETS[name]) or "").partition("\n")[0]
 
 
-def recipe(which: str | Path | Recipe) -> Recipe:
+def load_recipe(which: str | Path | Recipe) -> Recipe:
     """A recipe by preset name, by scheme name, or from a file.
 
     Args:

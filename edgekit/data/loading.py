@@ -20,7 +20,7 @@ ACCEPTED = (
 )
 
 
-def load_samples(
+def read_samples(
     data: Any,
     inputs: Sequence[TensorSpec],
     preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
