@@ -1,6 +1,6 @@
-"""The three operators edgekit adds to ATen: grids that ATen has no fake-quantize for.
+"""The operators edgekit adds to ATen: grids that ATen has no fake-quantize for, and a pixel shuffle in kernels' channel order.
 
-Each takes and returns float32 of the same shape and passes gradients straight through.
+The fake-quantize operators take and return float32 of the same shape and pass gradients straight through.
 """
 
 from __future__ import annotations
@@ -39,10 +39,29 @@ def fake_half(x: Tensor) -> Tensor:
     return x.to(torch.float16).to(torch.float32)
 
 
+@torch.library.custom_op("edgekit::depth_to_space", mutates_args=())
+def depth_to_space(x: Tensor, block: int) -> Tensor:
+    """Pixel shuffle whose input channel (i * block + j) * C + c becomes pixel (i, j) of output channel c.
+
+    PyTorch's ``pixel_shuffle`` takes channel c * block² + i * block + j there; TFLite and ONNX (mode DCR) order as here.
+
+    Args:
+        x: Shape (N, block² C, H, W).
+        block: Pixels along each side of a block.
+    """
+    n, channels, height, width = x.shape
+    pixels = x.reshape(n, block, block, channels // block**2, height, width).permute(0, 3, 4, 1, 5, 2)
+    return pixels.reshape(n, channels // block**2, height * block, width * block)
+
+
+@depth_to_space.register_fake
+def _(x: Tensor, block: int) -> Tensor:
+    n, channels, height, width = x.shape
+    return x.new_empty(n, channels // block**2, height * block, width * block)
+
+
 def _same(x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x)
-
-
 
 
 for _op, _constants in ((fake_quantize_per_block, 4), (fake_quantize_dynamic, 0), (fake_half, 0)):

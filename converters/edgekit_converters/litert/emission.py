@@ -237,12 +237,12 @@ class Emission:
             return [self.operand(out, v, share=share) for v in values], form
         rank = len(out.shape)
         values = [v.expand_rank(rank) for v in values]
-        order = self._leading_order(values, rank)
+        order = self.leading_order(values, rank)
         tensors = [self.operand(out, v, order, share=share, trim=True) for v in values]
         shapes = [self.builder.tensors[t].shape for t in tensors]
         return tensors, Form(Layout.stored(out.shape, order), tuple(np.broadcast_shapes(*shapes)))
 
-    def _leading_order(self, values: Sequence[Value], rank: int) -> tuple[int, ...]:
+    def leading_order(self, values: Sequence[Value], rank: int) -> tuple[int, ...]:
         """The order of the largest operand that is not a constant; of equals, of one that was moved off its logical order."""
         identity = tuple(range(rank))
         orders = [(v.layout.size, o != identity, o) for v in values if v.data is None and (o := self._order_in(v)) is not None]

@@ -17,7 +17,7 @@ def absorbed_by_producer(chain: Chain) -> bool:
     while is_call(node, aten.permute.default) and len(node.users) == 1:
         axis = None if axis is None else argument(node, "dims")[axis]
         node = node.args[0]  # type: ignore[assignment]
-    if not _has_constant_weight(node) or len(node.users) != 1:
+    if not has_own_constant_weight(node) or len(node.users) != 1:
         return False
     convolution = is_call(node, aten.convolution.default)
     transposed = convolution and bool(argument(node, "transposed"))
@@ -27,7 +27,7 @@ def absorbed_by_producer(chain: Chain) -> bool:
     assert weight is not None
     lead = (1, -1) if transposed else (-1,)
     scaled = weight * chain.scale.reshape(*lead, *[1] * (weight.ndim - len(lead)))
-    _give(node, scaled, bias * chain.scale + chain.shift)
+    give(node, scaled, bias * chain.scale + chain.shift)
     return True
 
 
@@ -40,12 +40,12 @@ def absorbed_by_readers(chain: Chain) -> bool:
         weight, bias = constant_value(argument(reader, "weight")), _bias(reader)
         assert weight is not None
         scale, shift = _columns(reader, weight, chain.scale), _columns(reader, weight, chain.shift)
-        _give(reader, weight * scale, bias + (weight * shift).flatten(1).sum(1))
+        give(reader, weight * scale, bias + (weight * shift).flatten(1).sum(1))
     return True
 
 
 def _can_read(reader: fx.Node, chain: Chain) -> bool:
-    if not _has_constant_weight(reader) or reader.args[0] is not chain.last or list(reader.all_input_nodes).count(chain.last) != 1:
+    if not has_own_constant_weight(reader) or reader.args[0] is not chain.last or list(reader.all_input_nodes).count(chain.last) != 1:
         return False
     if is_call(reader, aten.linear.default):
         return chain.axis in (None, len(shape_of(chain.last)) - 1)
@@ -61,7 +61,7 @@ def _columns(reader: fx.Node, weight: Tensor, values: Tensor) -> Tensor:
     return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
 
 
-def _has_constant_weight(node: fx.Node) -> bool:
+def has_own_constant_weight(node: fx.Node) -> bool:
     """Whether `node` has a constant weight that is its own: a shared one would have to be stored twice."""
     if not is_call(node, *_WEIGHTED) or constant_value(argument(node, "weight")) is None:
         return False
@@ -76,7 +76,7 @@ def _bias(node: fx.Node) -> Tensor:
     return torch.zeros(channels) if value is None else value
 
 
-def _give(node: fx.Node, weight: Tensor, bias: Tensor) -> None:
+def give(node: fx.Node, weight: Tensor, bias: Tensor) -> None:
     """Exchange the weight and bias of `node` for these, under the names of the old ones."""
     old = argument(node, "bias")
     _set(node, 1, "weight", constant(node, weight, str(argument(node, "weight").target)))

@@ -47,3 +47,22 @@ def test_pixel_unshuffle_keeps_the_order_of_channels(shape, r):
     graph = graph_of(lambda x: aten.pixel_unshuffle.default(x, r), [x], "block")
     result = lowered(graph, "pixel_unshuffle", inputs=(x,), tolerance=0)
     assert operators(result)["convolution"] == 1
+
+
+@pytest.mark.parametrize(("shape", "r"), [((1, 4, 3, 2), 2), ((2, 12, 3, 2), 2), ((18, 3, 3), 3)])
+def test_pixel_shuffle_of_any_value(shape, r):
+    x = torch.randn(shape)
+    graph = graph_of(lambda x: aten.pixel_shuffle.default(x, r), [x], "block")
+    counts = operators(lowered(graph, "pixel_shuffle", inputs=(x,), tolerance=0))
+    assert counts["depth_to_space"] == 1 and counts["index_select"] == (shape[-3] != r * r)
+
+
+def test_a_convolution_orders_the_channels_of_the_pixel_shuffle_after_it():
+    x = torch.randn(1, 3, 5, 5)
+
+    def shuffled(x, w, b):
+        y = aten.relu.default(aten.convolution.default(x, w, b, [1, 1], [1, 1], [1, 1], False, [0, 0], 1))
+        return aten.pixel_shuffle.default(y, 2)
+
+    graph = graph_of(shuffled, [x], "block", w=torch.randn(8, 3, 3, 3), b=torch.randn(8))
+    assert operators(lowered(graph, "pixel_shuffle", inputs=(x,))) == {"convolution": 1, "relu": 1, "depth_to_space": 1}
