@@ -118,7 +118,7 @@ def fake_quantized(graph: Graph, inputs: Sequence[Tensor], bits: int = 8) -> Gra
         if name in rules.fixed:
             scale, zero = rules.fixed[name].scale[0], rules.fixed[name].zero_point[0]
         else:
-            symmetric = rules.symmetric or any(is_call(u, aten.matmul.default) and u.args[1] is node for u in node.users)
+            symmetric = rules.symmetric or any(is_call(u, aten.matmul.default) and u.args[1] is m for m in merged[node] for u in m.users)
             scale, zero = _grid(low, high, symmetric, bits)
         _round(node, scale, zero, bits)
     finish(graph.module)
@@ -143,8 +143,8 @@ def _grid(low: float, high: float, symmetric: bool, bits: int) -> tuple[float, i
     top = 2 ** (bits - 1) - 1
     low, high = min(low, 0.0), max(high, 0.0)
     if symmetric:
-        return float(np.float32(max(-low, high, 1e-6) / top)), 0
-    scale = float(np.float32(max(high - low, 1e-6) / (2 * top + 1)))
+        return float(np.float32(max(-low, high, 1e-2) / top)), 0
+    scale = float(np.float32(max(high - low, 1e-2) / (2 * top + 1)))
     return scale, int(np.clip(round(-top - 1 - low / scale), -top - 1, top))
 
 
