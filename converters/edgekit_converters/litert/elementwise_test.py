@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
 
-BINARY = {"add": aten.add.Tensor, "sub": aten.sub.Tensor, "mul": aten.mul.Tensor}
+BINARY = {
+    "add": aten.add.Tensor,
+    "sub": aten.sub.Tensor,
+    "mul": aten.mul.Tensor,
+    "maximum": aten.maximum.default,
+    "minimum": aten.minimum.default,
+}
+UNARY = ["abs", "exp", "log", "sqrt", "rsqrt", "neg", "sin", "cos", "floor", "ceil", "round"]
 
 
 @st.composite
@@ -50,4 +57,45 @@ def test_clamps_are_fused(bounds):
     graph = graph_of(lambda x, y: aten.clamp.default(aten.add.Tensor(x, y), *bounds), [a, b])
     assert [op.name for op in check_integer(graph, [a, b]).ops] == ["ADD"]
     names = [op.name for op in check_float(graph, [a, b]).ops]
-    assert names == ["ADD"] if bounds != (0, 1) else names == ["ADD", "RELU_0_TO_1"]
+    assert names == ["ADD"] if bounds != (0, 1) else names == ["ADD", "MAXIMUM", "MINIMUM"]
+
+
+@given(case=broadcasts(), seed=st.integers(0, 99))
+@settings(max_examples=12, deadline=None)
+def test_division(case, seed):
+    left, right, _ = case
+    torch.manual_seed(seed)
+    a, b = torch.randn(left), torch.rand(right) + 0.5
+    graph = graph_of(aten.div.Tensor, [a, b])
+    check_float(graph, [a, b])
+    check_integer(graph, [a, b])
+    check_float(graph_of(lambda x0, c: aten.div.Tensor(x0, c), [a], c=b), [a])
+
+
+def test_division_by_a_power_of_two_multiplies():
+    a = torch.randn(3, 4)
+    graph = graph_of(lambda x0, c: aten.div.Tensor(x0, c), [a], c=torch.tensor(8.0))
+    assert [op.name for op in check_float(graph, [a]).ops] == ["MUL"]
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_unary(name):
+    x = torch.rand(2, 3, 5) + 0.25
+    operator = getattr(aten, name).default
+    graph = graph_of(lambda x0: operator(aten.permute.default(x0, [0, 2, 1])), [x])
+    kernels = ("xnnpack", "built-in") if name in ("ceil", "round") else ("xnnpack", "built-in", "reference")
+    check_float(graph, [x], kernels)
+    if name in ("abs", "exp", "log", "sqrt", "rsqrt"):
+        check_integer(graph, [x])
+
+
+@pytest.mark.parametrize("exponent", [2.0, 0.5, -0.5, 3.0, 1.7])
+def test_power(exponent):
+    x = torch.rand(2, 3) + 0.5
+    check_float(graph_of(lambda x0, c: aten.pow.Tensor_Tensor(x0, c), [x], c=torch.tensor(exponent)), [x])
+
+
+def test_operands_that_lie_differently_need_one_transpose():
+    a, b = torch.randn(2, 3, 4, 5), torch.randn(2, 4, 5, 3)
+    graph = graph_of(lambda x, y: aten.permute.default(aten.add.Tensor(x, aten.permute.default(y, [0, 3, 1, 2])), [0, 2, 3, 1]), [a, b])
+    assert [op.name for op in check_float(graph, [a, b]).ops] == ["TRANSPOSE", "ADD"]

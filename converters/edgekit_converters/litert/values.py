@@ -96,7 +96,7 @@ def quantized(array: np.ndarray, grid: Grid, low: int, high: int) -> np.ndarray:
         shape[grid.axis] = -1
     inverse = (np.float32(1) / np.asarray(grid.scale, np.float32)).reshape(shape)
     zero = np.asarray(grid.zero_point, np.float32).reshape(shape)
-    steps = np.multiply(array, inverse, dtype=np.float32)
+    steps = np.asarray(np.multiply(array, inverse, dtype=np.float32))  # numpy makes 0-d results scalars
     np.rint(steps, out=steps)
     steps += zero
     np.clip(steps, low, high, out=steps)
