@@ -65,7 +65,7 @@ class Manifest:
         recipe: The recipe's name.
         ops: Operators of the model file, in execution order.
         batch: The batch size frozen into the file.
-        preprocess: How raw data becomes an input (the JSON form of a `Preprocess`), or None.
+        preprocess: By input name, how raw data becomes a model input (the JSON form of a `Preprocess`), or None.
         labels: Class labels, or None.
         description: The user's, or None.
         notes: Concessions, one sentence each.

@@ -1,7 +1,7 @@
-"""Runs what `edgekit_converters.fake` writes, with torch, in a worker process: a runtime without vendor code.
+"""Runs what `edgekit_converters.fake` writes, with torch: a runtime without vendor code, so in this process.
 
-`RunRequest.options` takes ``fail``: ``abort``, ``segfault``, ``hang``, ``oom`` or ``noise``, to see what callers make of it,
-and ``timeout`` (seconds, 600).
+`RunRequest.options` takes ``fail``: ``abort``, ``segfault``, ``hang``, ``oom`` or ``noise``, in a worker process, to see
+what callers make of it, and ``timeout`` (seconds, 600).
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class FakeRuntime:
         """
         arguments = {"model": str(request.model.resolve()), **request.options}
         arrays = {k: np.asarray(v) for k, v in inputs.items()}
+        if "fail" not in arguments:
+            return serve(arguments, arrays, request.model.parent)[1]
         return worker.run(f"{__name__}:serve", arguments, arrays, timeout=float(request.options.get("timeout", 600.0)))[1]
 
     def inspect(self, request: RunRequest) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class FakeRuntime:
 
 
 def serve(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What `FakeRuntime.run` does in its worker."""
+    """What `FakeRuntime.run` does, in its worker or here."""
     document, constants = _read(Path(arguments["model"]))
     fail(arguments.get("fail"), document)
     specs = [TensorSpec.from_json(s) for s in document["inputs"]]

@@ -1,0 +1,286 @@
+"""Convert: one model in, one artifact folder out, in steps that each hand a noun to the next."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import plugins
+from edgekit.artifact import RECIPE, Artifact, Manifest, SourceRecord, creating, seal, write_golden
+from edgekit.conversion.check import check
+from edgekit.conversion.concessions import ConversionWarning, checked_kinds, settle
+from edgekit.conversion.golden import golden_inputs, random_samples
+from edgekit.conversion.running import run_graph, runtime_for
+from edgekit.conversion.steps import OnStep, Steps
+from edgekit.data import Samples, read_samples
+from edgekit.errors import UsageError
+from edgekit.plugins import Converter, Emitted, Encoding
+from edgekit.preprocess import Preprocess
+from edgekit.recipe import Context, Pass, Recipe
+from edgekit.recipes import load_recipe
+from edgekit.schemes import parse_scheme
+from edgekit.targets import Target, load_target
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+
+CALIBRATION_SAMPLES = 200
+RANDOM = "random"
+_TOOLS = ("edgekit", "torch", "numpy")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `convert` was asked for, resolved.
+
+    Attributes:
+        target: The device class.
+        recipe: What to do to the model.
+        encoding: How to write it.
+        emitter: ``edgekit``, or ``vendor``.
+        accept: Kinds of concession that are acceptable; None for all.
+        preprocess: Of all inputs, or by input name.
+    """
+
+    target: Target
+    recipe: Recipe
+    encoding: Encoding
+    emitter: str
+    accept: tuple[str, ...] | None
+    preprocess: Preprocess | Mapping[str, Preprocess] | None
+
+
+def convert(
+    model: Any,
+    target: str | Path | Target = "android",
+    *,
+    example_inputs: Any = None,
+    calibration: Any = None,
+    recipe: str | Path | Recipe | None = None,
+    out: str | Path | None = None,
+    preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
+    labels: Sequence[str] | None = None,
+    description: str | None = None,
+    dims: Any = None,
+    batch: int = 1,
+    weights: str | Path | None = None,
+    trust: bool = False,
+    input_dtype: str | None = None,
+    output_dtype: str | None = None,
+    samples: int = CALIBRATION_SAMPLES,
+    emitter: str = "edgekit",
+    accept: Sequence[str] | None = None,
+    overwrite: bool = False,
+    on_step: OnStep | None = None,
+) -> Artifact:
+    """Convert a model for a target.
+
+    Args:
+        model: A PyTorch module, a Keras model, an ``ExportedProgram``, a `Graph`, a file, or ``file.py:callable``.
+        target: A target's name, or a path to your own ``.toml``.
+        example_inputs: What a PyTorch module is called with.
+        calibration: Typical inputs, for recipes that round activations: arrays, a ``.npz``, a folder of images, an iterable, `Samples`;
+            ``"random"`` calibrates on noise, which the manifest says.
+        recipe: A preset's name, a path to a ``.toml``, or a `Recipe`; None for the target's default.
+        out: The folder to make; None for ``build/<model>-<target>``.
+        preprocess: What makes model inputs of the data, for all inputs or by name; it is kept in the manifest.
+        labels: Class labels to embed.
+        description: Text to embed.
+        dims: Sizes for dynamic dimensions, by input name and axis.
+        batch: Size of the batch dimension.
+        weights: State dict or safetensors to load into the module.
+        trust: Whether code inside the model file (Lambda layers) may run.
+        input_dtype: Dtype of the artifact's float inputs; None for the recipe's or the target's.
+        output_dtype: The same for outputs.
+        samples: Calibration samples to use, at most.
+        emitter: ``edgekit``, or ``vendor`` for the vendor's own converter.
+        accept: Kinds of concession to accept (see `edgekit.conversion.concessions.KINDS`); None accepts all and lists them.
+        overwrite: Whether an artifact at `out` may be replaced.
+        on_step: Told the name and the seconds of each step.
+
+    Returns:
+        The artifact, checked on its runtime.
+
+    Raises:
+        UsageError: A name, an option, the model or the data cannot be used, or `out` cannot be written.
+        ConversionError: The model cannot be expressed in the target's format, or the written file does not run right.
+    """
+    steps = Steps(on_step)
+    request = _request(
+        target,
+        recipe,
+        labels=labels,
+        description=description,
+        input_dtype=input_dtype,
+        output_dtype=output_dtype,
+        emitter=emitter,
+        accept=accept,
+        preprocess=preprocess,
+    )
+    destination = Path(out) if out is not None else default_folder(model, request.target.name)
+    with creating(destination, overwrite=overwrite) as folder:
+        with steps.step("load"):
+            graph = _graph(model, example_inputs, dims=dims, batch=batch, weights=weights, trust=trust)
+        with steps.step("read data"):
+            data, notes = _samples(calibration, graph, request, samples)
+        emitted = _fill(folder, graph.noting(*notes), request, data, steps)
+        with steps.step("write"):
+            (folder / RECIPE).write_text(request.recipe.to_toml(), encoding="utf-8")
+            seal(folder, _manifest(graph, request, emitted, batch))
+    return Artifact.load(destination)
+
+
+def _request(
+    target: str | Path | Target,
+    recipe: str | Path | Recipe | None,
+    *,
+    labels: Sequence[str] | None,
+    description: str | None,
+    input_dtype: str | None,
+    output_dtype: str | None,
+    emitter: str,
+    accept: Sequence[str] | None,
+    preprocess: Preprocess | Mapping[str, Preprocess] | None,
+) -> Request:
+    if emitter not in ("edgekit", "vendor"):
+        raise UsageError(f"unknown emitter {emitter!r}", accepted=["edgekit", "vendor"])
+    device = target if isinstance(target, Target) else load_target(target)
+    chosen = load_recipe(recipe if recipe is not None else device.recipe)
+    integer = any(parse_scheme(s).static for s in _schemes(chosen))
+    encoding = Encoding(
+        input_dtype=input_dtype or chosen.input_dtype or (device.input_dtype if integer else "float32"),
+        output_dtype=output_dtype or chosen.output_dtype or (device.output_dtype if integer else "float32"),
+        labels=tuple(labels) if labels is not None else None,
+        description=description,
+    )
+    kinds = None if accept is None else checked_kinds(accept)
+    return Request(device, chosen, encoding, emitter, kinds, preprocess)
+
+
+def _schemes(recipe: Recipe) -> list[str]:
+    return [p.scheme for p in recipe.passes if hasattr(p, "scheme")]
+
+
+def _graph(model: Any, example_inputs: Any, **options: Any) -> Graph:
+    from edgekit.graph import Graph  # noqa: PLC0415 - torch loads where it is needed
+
+    if isinstance(model, Graph):
+        return model
+    from edgekit.canonicalize import canonicalize  # noqa: PLC0415
+    from edgekit.loading import export  # noqa: PLC0415
+
+    return canonicalize(export(model, example_inputs, **options))
+
+
+def _samples(calibration: Any, graph: Graph, request: Request, limit: int) -> tuple[Samples | None, tuple[str, ...]]:
+    if calibration is None:
+        return None, ()
+    if isinstance(calibration, str) and calibration == RANDOM:
+        return random_samples(graph.inputs, 32), (f"{RANDOM} calibration: ranges were measured on noise, so accuracy means nothing",)
+    return read_samples(calibration, graph.inputs, request.preprocess, limit=limit), ()
+
+
+def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, steps: Steps) -> Emitted:
+    """Everything between the canonical graph and the manifest; leaves the model and ``golden.npz`` in `folder`."""
+    inputs = golden_inputs(graph.inputs, data)
+    with steps.step("run the float model"):
+        write_golden(folder, inputs, run_graph(graph, inputs))
+    final = _passed(graph, request, data, steps)
+    with steps.step("emit"):
+        emitted = _converter(request).emit(final, folder, request.encoding)
+    with steps.step("check"):
+        schemes = [parse_scheme(s) for s in _schemes(request.recipe)]
+        runtime = runtime_for(request.target.format, request.target.runtimes)
+        hybrid = any(s.dynamic for s in schemes)
+        predicted = run_graph(final, inputs, "predicting the file's outputs")
+        check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, predicted=predicted, hybrid=hybrid)
+    return _settled(emitted, final, request)
+
+
+def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) -> Graph:
+    """Compression passes on the canonical graph, then lowering, then quantization on the lowered one."""
+    from edgekit.conversion.lowering import lower  # noqa: PLC0415
+
+    context = Context(request.target.rules, data)
+    passes = request.recipe.passes
+    first = next((i for i, step in enumerate(passes) if step.name == "quantize"), len(passes))
+    for step in passes[:first]:
+        graph = _apply(step, graph, context, steps)
+    with steps.step("lower"):
+        graph = lower(graph, request.target.rules)
+    for step in passes[first:]:
+        graph = _apply(step, graph, context, steps)
+    return graph
+
+
+def _apply(step: Pass, graph: Graph, context: Context, steps: Steps) -> Graph:
+    with steps.step(step.name):
+        return step(graph, context)
+
+
+def _converter(request: Request) -> Converter:
+    if request.emitter == "vendor":
+        from edgekit.conversion.vendor import VendorConverter  # noqa: PLC0415
+
+        return VendorConverter(request.target.format)
+    converter: Converter = plugins.load("converters", request.target.format)
+    return converter
+
+
+def _settled(emitted: Emitted, graph: Graph, request: Request) -> Emitted:
+    notes = settle((*graph.notes, *emitted.notes), request.accept)
+    for note in notes:
+        if note.loud:
+            warnings.warn(note.text, ConversionWarning, stacklevel=5)
+    return replace(emitted, notes=tuple(n.text for n in notes))
+
+
+def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int) -> Manifest:
+    return Manifest(
+        target=request.target.name,
+        format=request.target.format,
+        model_file=emitted.model_file,
+        source=SourceRecord(graph.source.framework, graph.source.name, graph.source.digest),
+        inputs=emitted.inputs,
+        outputs=emitted.outputs,
+        recipe=request.recipe.name,
+        ops=emitted.ops,
+        batch=batch,
+        preprocess=_preprocessing(request, emitted),
+        labels=request.encoding.labels,
+        description=request.encoding.description,
+        notes=emitted.notes,
+        tools=tool_versions(graph.source.framework),
+    )
+
+
+def _preprocessing(request: Request, emitted: Emitted) -> dict[str, Any] | None:
+    """By input name, whether it was declared for one input or for all."""
+    declared = request.preprocess
+    if declared is None:
+        return None
+    steps = {s.name: declared for s in emitted.inputs} if isinstance(declared, Preprocess) else declared
+    return {name: step.to_json() for name, step in steps.items()}
+
+
+def tool_versions(framework: str) -> dict[str, str]:
+    """Versions of the packages that decide an artifact's bytes."""
+    found = {}
+    for package in (*_TOOLS, "ai-edge-litert", "flatbuffers", *(("keras",) if framework == "keras" else ())):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def default_folder(model: Any, target: str) -> Path:
+    """``build/<model>-<target>``, from the file's, the callable's or the class's name."""
+    name = model if isinstance(model, (str, Path)) else getattr(getattr(model, "source", None), "name", None) or type(model).__name__
+    stem = Path(str(name).rpartition(":")[2] or str(name)).stem
+    return Path("build") / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', stem).strip('-.') or 'model'}-{target}"

@@ -1,0 +1,109 @@
+"""Running a graph, and a written file, on the same samples: floats in, floats out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit import plugins
+from edgekit.errors import DataError, UsageError
+from edgekit.plugins import RunRequest, Runtime
+from edgekit.progress import track
+from edgekit.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def runtime_for(model_format: str, preferred: Sequence[str] = ()) -> Runtime:
+    """The first installed runtime that executes a format; `preferred` names come first.
+
+    Raises:
+        UsageError: None does.
+    """
+    for name in dict.fromkeys((*preferred, model_format, *plugins.names("runtimes"))):
+        if name in plugins.names("runtimes"):
+            runtime: Runtime = plugins.load("runtimes", name)
+            if model_format in runtime.formats:
+                return runtime
+    raise UsageError(f"no runtime executes format {model_format!r}", accepted=plugins.names("runtimes"))
+
+
+def run_file(
+    runtime: Runtime, request: RunRequest, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], samples: Arrays
+) -> dict[str, np.ndarray]:
+    """Run a model file on real-valued samples.
+
+    Args:
+        runtime: Executes the file's format.
+        request: The file and how to run it.
+        inputs: As the file has them; integer inputs are rounded to their grid.
+        outputs: As the file has them; integer outputs come back as real values.
+        samples: By input name, arrays of shape (samples, *input shape without batch).
+
+    Returns:
+        By output name, arrays of shape (samples, *output shape without batch).
+
+    Raises:
+        DataError: The samples are not the model's inputs.
+    """
+    given = runtime.run(request, {s.name: encoded(s, samples) for s in inputs})
+    return {s.name: s.grid.to_reals(given[s.name]) if s.grid else given[s.name] for s in outputs}
+
+
+def encoded(spec: TensorSpec, samples: Arrays) -> np.ndarray:
+    """One input's samples in the dtype the file takes.
+
+    Raises:
+        DataError: They are missing, of another shape, or not values of that dtype.
+    """
+    if spec.name not in samples:
+        raise DataError(f"there is no data for input {spec.name!r}", accepted=sorted(samples))
+    values = samples[spec.name]
+    if values.shape[1:] != spec.shape[1:]:
+        raise DataError(f"the data for input {spec.name!r} has shape {list(values.shape[1:])} a sample", accepted=str(list(spec.shape[1:])))
+    if spec.grid is not None:
+        return spec.grid.to_integers(values)
+    cast = values.astype(spec.dtype)
+    if cast.dtype.kind in "iub" and not np.array_equal(cast, values):
+        raise DataError(f"the data for input {spec.name!r} are not {spec.dtype} values", accepted=f"whole numbers that {spec.dtype} holds")
+    return cast
+
+
+def run_graph(graph: Graph, samples: Arrays, title: str = "running the float model") -> dict[str, np.ndarray]:
+    """Run a graph on samples, one batch of the model at a time.
+
+    Args:
+        graph: Its inputs' first dimension is the batch.
+        samples: By input name, arrays of shape (samples, *input shape without batch).
+        title: What progress calls it.
+
+    Returns:
+        By output name, arrays of shape (samples, *output shape without batch).
+    """
+    import torch  # noqa: PLC0415 - only where a graph is at hand
+
+    count, batch = len(next(iter(samples.values()))), graph.inputs[0].shape[0] if graph.inputs[0].shape else 1
+    arrays = {s.name: torch.from_numpy(encoded(s, samples)) for s in graph.inputs}
+    rows: dict[str, list[np.ndarray]] = {s.name: [] for s in graph.outputs}
+    for start in track(title, range(0, count, batch)):
+        index = torch.arange(start, start + batch).clamp_max(count - 1)
+        results = graph(*(arrays[s.name][index] for s in graph.inputs))
+        for spec, result in zip(graph.outputs, results, strict=True):
+            rows[spec.name].append(result.numpy())
+    return {s.name: _stacked(rows[s.name], s, batch)[:count] for s in graph.outputs}
+
+
+def _stacked(values: list[np.ndarray], spec: TensorSpec, batch: int) -> np.ndarray:
+    by_row = spec.shape[:1] == (batch,)
+    return np.concatenate(values) if by_row else np.stack(values)
+
+
+def request(model: Path, delegate: str = "xnnpack", timeout: float = 600.0) -> RunRequest:
+    """One thread, so that results do not depend on the machine."""
+    return RunRequest(model, 1, delegate, {"timeout": timeout})
