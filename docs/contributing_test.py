@@ -42,7 +42,7 @@ def module(tmp_path, monkeypatch):
 
 def scaled():
     weight = torch.tensor([[1.0, 0.001], [0.5, -1.0]])
-    return graph_of(lambda x, w: torch.ops.aten.linear.default(x, w), [torch.randn(1, 2)], "head", w=weight)
+    return graph_of(torch.ops.aten.linear.default, [torch.randn(1, 2)], "head", weight=weight)
 
 
 @pytest.mark.parametrize("title", re.findall(r"^## (Add .*)$", TEXT, re.MULTILINE))

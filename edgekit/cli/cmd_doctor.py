@@ -104,7 +104,7 @@ def _table(base: list[Package], extras: dict[str, list[Package]]) -> object:
 
 def _advice(base: list[Package], extras: dict[str, list[Package]], healthy: bool) -> list[str]:
     lines = [
-        f"\\[{extra}] is incomplete: pip install 'edgekit\\[{extra}]'"
+        f"[{extra}] is incomplete: pip install 'edgekit[{extra}]'"
         for extra, packages in extras.items()
         if not all(p.good for p in packages)
     ]

@@ -33,10 +33,13 @@ def command(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
     """Make a function ``(terminal, **parameters) -> exit code or None`` a command."""
 
     def decorate(function: Callable[..., int | None]) -> click.Command:
-        function = click.option("--debug", is_flag=True, help="Show library output and tracebacks instead of logging them.")(function)
-        function = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")(function)
-        function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of tables.")(function)
-        return click.command(name, cls=Command)(click.pass_obj(function))
+        made = click.command(name, cls=Command)(click.pass_obj(function))
+        made.params += [
+            click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document on stdout instead of tables."),
+            click.Option(["--quiet", "-q"], is_flag=True, help="Show no progress."),
+            click.Option(["--debug"], is_flag=True, help="Show library output and tracebacks instead of logging them."),
+        ]
+        return made
 
     return decorate
 

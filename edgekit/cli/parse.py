@@ -1,4 +1,4 @@
-"""Option values that are more than a word: ``NAME:AXIS=SIZE``, comma-separated numbers, label files."""
+"""Option values that are more than a word: ``NAME:AXIS=SIZE``, comma-separated numbers, image sizes, label files."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             return tuple(float(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is not a number or a comma-separated list of numbers", param, ctx)
+
+
+class Size(click.ParamType[int | tuple[int, int]]):
+    """``224x224`` for height and width in pixels, or ``256`` for one side."""
+
+    name = "HEIGHTxWIDTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | tuple[int, int]:
+        """To one number, or (height, width)."""
+        if isinstance(value, (int, tuple)):
+            return value
+        height, x, width = str(value).partition("x")
+        try:
+            return (int(height), int(width)) if x else int(height)
+        except ValueError:
+            self.fail(f"{value!r} is not HEIGHTxWIDTH or a number of pixels", param, ctx)
 
 
 def read_labels(path: Path | None) -> tuple[str, ...] | None:

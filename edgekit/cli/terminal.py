@@ -50,7 +50,7 @@ class Terminal:
         from rich.console import Console
 
         stream = self.out if stream is None else stream
-        return Console(file=stream, width=_width(stream), highlight=False, soft_wrap=not stream.isatty())
+        return Console(file=stream, width=_width(stream), highlight=False, markup=False, soft_wrap=not stream.isatty())
 
     def show(self, *renderables: Any) -> None:
         """Print tables or text for a reader."""

@@ -1,0 +1,63 @@
+"""The options that declare how raw data become the model's input, and the `Preprocess` they make."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgekit.cli.parse import Numbers, Size
+
+if TYPE_CHECKING:
+    from edgekit.preprocess import Preprocess
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--preprocess", type=click.Path(path_type=Path, dir_okay=False), help="TOML file with these steps; options add to it."),
+    click.option("--resize", type=Size(), help="Resize images to HEIGHTxWIDTH, or their shorter side to SIZE pixels."),
+    click.option("--crop", type=Size(), help="Keep the middle HEIGHTxWIDTH of images."),
+    click.option("--colour", type=click.Choice(["RGB", "BGR", "GRAY"]), help="Colours the model wants of RGB data."),
+    click.option("--scale", type=float, help="Factor on raw values, such as 0.00392157 for bytes to 0…1."),
+    click.option("--mean", type=Numbers(), help="Subtracted after scaling: one value, or one a channel."),
+    click.option("--std", type=Numbers(), help="Divisor after that: one value, or one a channel."),
+    click.option("--layout", type=click.Choice(["NHWC", "NCHW"]), help="Layout of the model's input where the data's is another."),
+)
+STEPS = ("resize", "crop", "colour", "scale", "mean", "std", "layout")
+
+
+def preprocess_options(function: F) -> F:
+    """Add the options; the command takes ``preprocess`` and each of `STEPS`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def take_preprocess(parameters: dict[str, Any]) -> Preprocess | None:
+    """Take the options out of a command's parameters; None if none was given.
+
+    Raises:
+        UsageError: The file cannot be read, or a step means nothing.
+    """
+    file: Path | None = parameters.pop("preprocess")
+    steps = {name: parameters.pop(name) for name in STEPS}
+    given = {name: value for name, value in steps.items() if value is not None}
+    if file is None and not given:
+        return None
+    from edgekit.preprocess import Preprocess
+
+    return Preprocess.from_json({**(_read(file) if file else {}), **given})
+
+
+def _read(file: Path) -> dict[str, Any]:
+    from edgekit.errors import UsageError
+
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not valid TOML: {error}", accepted="resize, crop, colour, scale, mean, std, layout") from None
