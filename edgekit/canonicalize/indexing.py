@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from itertools import accumulate, pairwise
+from math import prod
 
 import torch
 from torch import fx
@@ -118,13 +119,27 @@ def _flip(node: fx.Node) -> fx.Node | None:
 
 
 def _index(node: fx.Node) -> fx.Node | None:
-    """``x[:, i]`` with one integer tensor `i` is ``index_select`` (of a flat `i`) and a reshape."""
+    """``x[:, i]`` with one integer tensor `i` is ``index_select`` (of a flat `i`) and a reshape.
+
+    Constant indices of neighbouring dimensions are one index of those dimensions merged.
+    """
     x, indices = arguments(node)
     given = [(d, i) for d, i in enumerate(indices) if i is not None]
-    if len(given) != 1 or dtype_of(given[0][1]) is torch.bool:
+    if any(dtype_of(i) is torch.bool for _, i in given):
         return None
     dim, index = given[0]
-    return _select_rows(node, x, dim, index)
+    if len(given) == 1:
+        return _select_rows(node, x, dim, index)
+    values = [constant_value(i) for _, i in given]
+    last = given[-1][0]
+    if any(v is None for v in values) or last - dim != len(given) - 1:
+        return None
+    shape = shape_of(x)
+    flat = torch.zeros((), dtype=torch.int64)
+    for (d, _), value in zip(given, values, strict=True):
+        flat = flat * shape[d] + value % shape[d]  # type: ignore[operator]
+    merged = reshaped(node, x, [*shape[:dim], prod(shape[dim : last + 1]), *shape[last + 1 :]])
+    return _select_rows(node, merged, dim, constant(node, flat, "index"))
 
 
 def _index_select(node: fx.Node) -> fx.Node:

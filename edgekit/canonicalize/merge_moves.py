@@ -1,8 +1,7 @@
 """Merge reshapes, permutes and expands with the ones before them, and drop those that do nothing.
 
-Given: ``reshape(reshape(x, a), b)``; ``permute(permute(x, p), q)``; ``permute`` of dimensions of size 1 only;
-    ``mean`` that drops dimensions after a reshape puts them back; ``add(expand(c), x)``.
-Result: ``reshape(x, b)``; ``permute(x, p∘q)``; a reshape; a ``mean`` that keeps them; ``add(c, x)``.
+Given: ``reshape(reshape(x, a), b)``; ``permute(permute(x, p), q)``; a ``mean`` that drops dimensions after a reshape puts them back; ``add(expand(c), x)``.
+Result: ``reshape(x, b)``; ``permute(x, p∘q)``; a ``mean`` that keeps them; ``add(c, x)``.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import torch
 from torch import fx
 
 from edgekit.canonicalize.rewriting import calls, permuted, reshaped
-from edgekit.canonicalize.sink_permutes import is_free
 from edgekit.canonicalize.vocabulary import BINARY, TERNARY
 from edgekit.graph import call, is_call, shape_of, substitute
 
@@ -35,9 +33,7 @@ def _merge_permute(node: fx.Node) -> None:
         inner = x.args[1]
         x, order = x.args[0], [inner[d] for d in order]  # type: ignore
     assert isinstance(x, fx.Node)
-    if is_free(shape_of(x), tuple(order)):
-        substitute(node, reshaped(node, x, shape_of(node)))
-    elif x is not node.args[0]:
+    if x is not node.args[0]:
         substitute(node, permuted(node, x, order))
 
 

@@ -1,7 +1,7 @@
 """Keep equal constants once.
 
 Given: two ``get_attr`` nodes of equal tensors (scalars of arithmetic, tied weights, a shared layer folded twice).
-Result: one of them, at the place of the first.
+Result: one of them, at the place of the first. Small vectors are left alone: a bias belongs to its layer.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from torch import Tensor, fx
 from edgekit.graph import constant_value
 
 
+_LARGE = 1024
+
+
 def share_constants(graph: fx.Graph) -> None:
     """Merge equal constants."""
     buckets: dict[Any, list[tuple[fx.Node, Tensor]]] = {}
     for node in list(graph.nodes):
         value = constant_value(node)
-        if value is None:
+        if value is None or 1 < value.numel() < _LARGE:
             continue
         bucket = buckets.setdefault((value.dtype, tuple(value.shape), _sample(value)), [])
         twin = next((first for first, other in bucket if _same(value, other)), None)

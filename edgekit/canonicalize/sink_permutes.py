@@ -5,8 +5,8 @@ Result: ``relu → pad → convolution``, with the pad's dimensions renamed.
 
 One pass in execution order. For each value it keeps a *view*: ``value == permute(base, order)``. A call that treats
 all dimensions alike, or names the ones it treats, is rebuilt on the bases and hands the order on; any other call gets
-its operands materialized. Where operands disagree, the order that most elements have wins; constants, and tensors
-whose permute moves only dimensions of size 1, change order for free. The batch stays where it is.
+its operands materialized, each once. Where operands disagree, the order that permutes fewest elements anew wins;
+constants, and tensors whose permute moves only dimensions of size 1, change order for free. The batch stays where it is.
 
 A model input whose only way into a convolution leads through a permute (after padding or scaling in the model's own
 layout) is permuted first of all, so that the pad meets its convolution.
@@ -14,7 +14,6 @@ layout) is permuted first of all, so that the pad meets its convolution.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -79,7 +78,7 @@ class _Sinking:
         order = entry_order(node)
         if order is not None:
             after = next(iter(n for n in _following(node) if n.op != "placeholder"))
-            base = call(after, aten.permute.default, node, list(order), like=node)
+            base = self._made(node, order, after, like=node)
             self.views[node] = (base, inverse(order))
             self.made[base, inverse(order)] = node
 
@@ -113,64 +112,66 @@ class _Sinking:
         """The value itself, made from its base where it has to be."""
         if node not in self.views:
             return node
-        base, order = self.views[node]
+        return self._made(*self.views[node], before, like=node)
+
+    def cheapest_order(self, operands: list[fx.Node], rank: int) -> Order | None:
+        """The order in which fewest elements must be permuted anew; a permuted one on a tie; None if it is the identity."""
+        identity = tuple(range(rank))
+        orders = {self._view(o)[1] for o in operands if len(shape_of(o)) == rank and self._is_permuted(o)}
+        computed = [o for o in operands if constant_value(o) is None]
+        costs = {order: sum(self._cost(o, order) for o in computed) for order in (*sorted(orders), identity)}
+        best = min(costs, key=lambda order: (costs[order], order == identity))
+        return None if best == identity else best
+
+    def _cost(self, operand: fx.Node, order: Order) -> int:
+        """Elements to permute before a call on bases of this order can read `operand`."""
+        base, combined = self._conversion(operand, order)
+        shape = shape_of(operand) if base is None else shape_of(base)
+        done = base is not None and (base, combined) in self.made
+        return 0 if done or is_free(shape, combined) else operand.meta["val"].numel()
+
+    def _conversion(self, operand: fx.Node, order: Order) -> tuple[fx.Node | None, Order]:
+        """The base to permute, and how, to read `operand` in this order. The base is None where it must first gain dimensions."""
+        base, own = self._view(operand)
+        back = inverse(order)
+        if len(own) == len(order):
+            return base, tuple(own[d] for d in back)
+        missing = len(order) - len(own)
+        return None, tuple(d - missing for d in back if d >= missing)
+
+    def in_order(self, operand: fx.Node, order: Order, before: fx.Node) -> fx.Node:
+        """The base that gives `operand` when permuted by `order`."""
+        rank, back = len(order), inverse(order)
+        value = constant_value(operand)
+        if len(shape_of(operand)) == 0:
+            return operand
+        if value is not None:
+            wide = value.reshape([1] * (rank - value.dim()) + list(value.shape))
+            return constant(before, wide.permute(back), str(operand.target))
+        base, combined = self._conversion(operand, order)
+        if base is None:
+            here = self._value(operand, before)
+            base = call(before, aten.reshape.default, here, [1] * (rank - len(shape_of(here))) + list(shape_of(here)), like=operand)
+            combined = back
+        return self._made(base, combined, before, like=operand)
+
+    def _made(self, base: fx.Node, order: Order, before: fx.Node, like: fx.Node) -> fx.Node:
+        """``permute(base, order)``, made once; a reshape where it moves only dimensions of size 1."""
         if list(order) == sorted(order):
             return base
         if (base, order) not in self.made:
             shape = [shape_of(base)[d] for d in order]
             if is_free(shape_of(base), order):
-                self.made[base, order] = call(before, aten.reshape.default, base, shape, like=node)
+                self.made[base, order] = call(before, aten.reshape.default, base, shape, like=like)
             else:
-                self.made[base, order] = call(before, aten.permute.default, base, list(order), like=node)
+                self.made[base, order] = call(before, aten.permute.default, base, list(order), like=like)
         return self.made[base, order]
-
-    def winning_order(self, operands: list[fx.Node], rank: int) -> Order | None:
-        """The order that most elements have; None if that is the identity."""
-        weights: Counter[Order] = Counter()
-        for operand in operands:
-            if constant_value(operand) is None and len(shape_of(operand)) == rank:
-                base, order = self._view(operand)
-                if not is_free(shape_of(base), order) or list(order) == sorted(order):
-                    weights[order] += operand.meta["val"].numel()
-        identity = tuple(range(rank))
-        orders = sorted(weights, key=lambda o: (weights[o], o != identity), reverse=True)
-        if not orders:
-            orders = [self._view(o)[1] for o in operands if len(shape_of(o)) == rank and self._is_permuted(o)]
-        return orders[0] if orders and orders[0] != identity else None
-
-    def in_order(self, operand: fx.Node, order: Order, before: fx.Node) -> fx.Node:
-        """The base that gives `operand` when permuted by `order`."""
-        base, own = self._view(operand)
-        if own == order:
-            return base
-        rank, back = len(order), inverse(order)
-        value = constant_value(operand)
-        if operand.meta["val"].numel() == 1 and len(shape_of(operand)) == 0:
-            return operand
-        if value is not None:
-            wide = value.reshape([1] * (rank - value.dim()) + list(value.shape))
-            return constant(before, wide.permute(back), str(operand.target))
-        here = self._value(operand, before)
-        if len(shape_of(here)) < rank:
-            here = call(before, aten.reshape.default, here, [1] * (rank - len(shape_of(here))) + list(shape_of(here)), like=operand)
-        combined = back
-        if len(own) == rank:
-            here, combined = base, tuple(own[d] for d in back)
-        if list(combined) == sorted(combined):
-            return here
-        if (here, combined) not in self.made:
-            shape = [shape_of(here)[d] for d in combined]
-            free = is_free(shape_of(here), combined)
-            self.made[here, combined] = call(
-                before, aten.reshape.default if free else aten.permute.default, here, shape if free else list(combined), like=operand
-            )
-        return self.made[here, combined]
 
 
 def _pointwise(pass_: _Sinking, node: fx.Node) -> View | None:
     operands = node.all_input_nodes
     rank = len(shape_of(node))
-    order = pass_.winning_order(operands, rank)
+    order = pass_.cheapest_order(operands, rank)
     if order is None:
         return None
     args = fx.node.map_arg(node.args, lambda n: pass_.in_order(n, order, node))
@@ -179,7 +180,7 @@ def _pointwise(pass_: _Sinking, node: fx.Node) -> View | None:
 
 def _concatenate(pass_: _Sinking, node: fx.Node) -> View | None:
     tensors: list[fx.Node] = list(node.args[0])  # type: ignore[arg-type]
-    order = pass_.winning_order(tensors, len(shape_of(node)))
+    order = pass_.cheapest_order(tensors, len(shape_of(node)))
     if order is None:
         return None
     bases = [pass_.in_order(t, order, node) for t in tensors]
