@@ -155,19 +155,19 @@ def _round(node: fx.Node, scale: float, zero: int, bits: int) -> None:
 
 
 def _round_constants(node: fx.Node, symmetric: bool, bits: int, shared: tuple[float, float] | None) -> None:
-    for index, operand in enumerate(node.args):
+    for operand in node.all_input_nodes:
         value = constant_value(operand)
-        if value is None or not value.is_floating_point() or not isinstance(operand, fx.Node):
+        if value is None or not value.is_floating_point():
             continue
         if is_call(node, aten.convolution.default, aten.linear.default):
-            if index == 1:
+            if operand is node.args[1]:
                 _round_weight(node, operand, value)
             continue
         low, high = shared or (value.min().item(), value.max().item())
         scale, zero = _grid(low, high, symmetric or is_call(node, aten.matmul.default), bits)
         top = 2 ** (bits - 1)
         rounded = call(node, aten.fake_quantize_per_tensor_affine.default, operand, scale, zero, -top, top - 1)
-        node.update_arg(index, rounded)
+        node.replace_input_with(operand, rounded)
 
 
 def _round_weight(node: fx.Node, operand: fx.Node, value: Tensor) -> None:
