@@ -195,7 +195,7 @@ def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, st
         emitted = _converter(request).emit(final, folder, request.encoding)
     with steps.step("check"):
         schemes = [parse_scheme(s) for s in _schemes(request.recipe)]
-        runtime = runtime_for(request.target.format, request.target.runtimes)
+        runtime = runtime_for(request.target.format, next(iter(request.target.runtimes), None))
         hybrid = any(s.dynamic for s in schemes)
         predicted = run_graph(final, inputs, "predicting the file's outputs")
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, predicted=predicted, hybrid=hybrid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, np.ndarray]
 
 
-def runtime_for(model_format: str, preferred: Sequence[str] = ()) -> Runtime:
-    """The first installed runtime that executes a format; `preferred` names come first.
+def runtime_for(model_format: str, name: str | None = None) -> Runtime:
+    """The runtime called `name`, else the first that executes a format (that of the format's own name comes first).
 
     Raises:
-        UsageError: None does.
+        UsageError: There is none, or it does not execute the format.
     """
-    for name in dict.fromkeys((*preferred, model_format, *plugins.names("runtimes"))):
-        if name in plugins.names("runtimes"):
-            runtime: Runtime = plugins.load("runtimes", name)
-            if model_format in runtime.formats:
-                return runtime
-    raise UsageError(f"no runtime executes format {model_format!r}", accepted=plugins.names("runtimes"))
+    known = plugins.names("runtimes")
+    for candidate in [name] if name else sorted(known, key=lambda other: other != model_format):
+        runtime: Runtime = plugins.load("runtimes", candidate)
+        if model_format in runtime.formats:
+            return runtime
+    raise UsageError(f"{name or 'no runtime'} does not execute format {model_format!r}", accepted=known)
 
 
 def run_file(

@@ -1,0 +1,6 @@
+"""Proving that an artifact still answers as the float model does."""
+
+from edgekit.verification.verdict import Gates, Verdict
+from edgekit.verification.verifying import verify
+
+__all__ = ["Gates", "Verdict", "verify"]

@@ -31,24 +31,24 @@ class MetricResult:
 
     Attributes:
         name: The metric's.
-        reference: Of the float model.
         artifact: Of the artifact.
-        difference: Artifact minus float, paired sample by sample.
+        reference: Of the float model; None where it was not at hand.
+        difference: Artifact minus float, paired sample by sample; None likewise.
     """
 
     name: str
-    reference: Estimate
     artifact: Estimate
-    difference: Estimate
+    reference: Estimate | None = None
+    difference: Estimate | None = None
 
 
-def evaluate(metric: str | Metric, reference: Outputs, artifact: Outputs, labels: np.ndarray | None) -> MetricResult:
+def evaluate(metric: str | Metric, reference: Outputs | None, artifact: Outputs, labels: np.ndarray | None) -> MetricResult:
     """Apply a metric to the outputs of both models.
 
     Args:
         metric: ``accuracy`` or ``top5``, of the only score output or of one named as ``accuracy:logits``; ``module:function``;
             ``file.py:function``; or a function.
-        reference: The float model's outputs.
+        reference: The float model's outputs, or None.
         artifact: The artifact's, same samples in the same order.
         labels: Class indices, shape (samples,), or whatever the metric takes.
 
@@ -56,28 +56,32 @@ def evaluate(metric: str | Metric, reference: Outputs, artifact: Outputs, labels
         UsageError: No such metric, or it fails on these outputs.
         DataError: It needs labels and there are none.
     """
-    name, function = _resolve(metric, reference, labels)
-    first, second = (_applied(name, function, outputs, labels) for outputs in (artifact, reference))
-    if first.ndim == 0:
+    name, function = _resolve(metric, artifact, labels)
+    given = _applied(name, function, artifact, labels)
+    wanted = None if reference is None else _applied(name, function, reference, labels)
+    if given.ndim == 0:
         return _resampled(name, function, reference, artifact, labels)
-    if first.dtype == bool:
-        return MetricResult(name, _proportion(second), _proportion(first), paired_difference(first, second))
-    given, wanted = first.astype(np.float64), second.astype(np.float64)
-    return _ordered(name, bootstrap(lambda i: np.array([wanted[i].mean(), given[i].mean(), (given[i] - wanted[i]).mean()]), len(given)))
+    if given.dtype == bool and wanted is None:
+        return MetricResult(name, _proportion(given))
+    if given.dtype == bool and wanted is not None:
+        return MetricResult(name, _proportion(given), _proportion(wanted), paired_difference(given, wanted))
+    columns = np.stack([given] if wanted is None else [given, wanted, given.astype(np.float64) - wanted], axis=1)
+    return MetricResult(name, *bootstrap(lambda index: columns[index].mean(axis=0), len(columns)))
 
 
-def _resampled(name: str, function: Metric, reference: Outputs, artifact: Outputs, labels: np.ndarray | None) -> MetricResult:
+def _resampled(name: str, function: Metric, reference: Outputs | None, artifact: Outputs, labels: np.ndarray | None) -> MetricResult:
+    def of(outputs: Outputs, index: np.ndarray) -> float:
+        picked = {k: v[index] for k, v in outputs.items()}
+        return float(_applied(name, function, picked, None if labels is None else labels[index]))
+
     def statistic(index: np.ndarray) -> np.ndarray:
-        picked = None if labels is None else labels[index]
-        wanted, given = (float(_applied(name, function, {k: v[index] for k, v in o.items()}, picked)) for o in (reference, artifact))
-        return np.array([wanted, given, given - wanted])
+        given = of(artifact, index)
+        if reference is None:
+            return np.array([given])
+        wanted = of(reference, index)
+        return np.array([given, wanted, given - wanted])
 
-    return _ordered(name, bootstrap(statistic, len(next(iter(reference.values()))), 1000))
-
-
-def _ordered(name: str, estimates: tuple[Estimate, ...]) -> MetricResult:
-    reference, artifact, difference = estimates
-    return MetricResult(name, reference, artifact, difference)
+    return MetricResult(name, *bootstrap(statistic, len(next(iter(artifact.values()))), 1000))
 
 
 def _proportion(hits: np.ndarray) -> Estimate:

@@ -14,6 +14,7 @@ from edgekit.verification.metrics import MetricResult
 from edgekit.verification.parity import OutputParity
 
 SCHEMA = "edgekit.verdict/1"
+_SIDES = ("artifact", "reference", "difference")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Verdict:
         """
         failed = [g for g in self.gates if not g.passed]
         if failed:
-            difference = f"; difference {self.metric.difference}" if self.metric else ""
+            difference = f"; difference {self.metric.difference}" if self.metric and self.metric.difference else ""
             raise GateFailed("; ".join(map(str, failed)) + difference, next_step="edgekit explain shows what was quantized how")
         return self
 
@@ -127,9 +128,7 @@ class Verdict:
             "samples": self.samples,
             "reference": self.reference,
             "parity": [_finite(vars(p)) for p in self.parity],
-            "metric": None
-            if metric is None
-            else {"name": metric.name, **{k: _finite(vars(getattr(metric, k))) for k in ("reference", "artifact", "difference")}},
+            "metric": None if metric is None else {"name": metric.name, **{k: _estimate(getattr(metric, k)) for k in _SIDES}},
             "gates": [_finite(vars(g)) for g in self.gates],
             "passed": self.passed,
             "notes": list(self.notes),
@@ -176,9 +175,16 @@ def _metric_gates(gates: Gates, metric: MetricResult | None) -> Iterator[GateRes
             raise DataError("a threshold is set on the metric and none was measured", next_step="give data with labels, or a metric")
         return
     if gates.max_drop is not None:
-        yield GateResult("max_drop", None, gates.max_drop, -metric.difference.value, -metric.difference.value <= gates.max_drop + 1e-12)
+        if metric.difference is None:
+            raise DataError("max_drop is set and the float model is not at hand", next_step="give the model, or set min_accuracy")
+        drop = -metric.difference.value
+        yield GateResult("max_drop", None, gates.max_drop, drop, drop <= gates.max_drop + 1e-12)
     if gates.min_accuracy is not None:
         yield GateResult("min_accuracy", None, gates.min_accuracy, metric.artifact.value, metric.artifact.value >= gates.min_accuracy)
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+    return None if estimate is None else _finite(vars(estimate))
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +194,7 @@ def _finite(values: dict[str, Any]) -> dict[str, Any]:
 def from_json(data: dict[str, Any]) -> Verdict:
     """Inverse of `Verdict.to_json`, but for numbers that JSON lacks: an infinite ratio comes back as infinite, others as NaN."""
     metric = data["metric"]
-    estimates = {k: Estimate(**_numbers(metric[k])) for k in ("reference", "artifact", "difference")} if metric else {}
+    estimates = {k: Estimate(**_numbers(metric[k])) for k in _SIDES if metric[k] is not None} if metric else {}
     return Verdict(
         **{k: data[k] for k in ("model_sha256", "runtime", "delegate", "samples", "reference")},
         parity=tuple(OutputParity(**_parity(p)) for p in data["parity"]),

@@ -1,0 +1,57 @@
+"""The float model an artifact is held against: given by the user, or found again by the artifact's own record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.artifact import Artifact
+from edgekit.errors import EdgekitError
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+
+_FILES = (".keras", ".h5", ".pt2")
+"""Sources that can be opened by name without running code of their own."""
+
+
+def reference_graph(artifact: Artifact, model: Any, **options: Any) -> tuple[Graph | None, tuple[str, ...]]:
+    """The float graph, and what a reader must know about it.
+
+    Args:
+        artifact: Says what it was made from.
+        model: The user's model, or None to look for the recorded one beside the caller and the artifact.
+        **options: As of `edgekit.loading.export`.
+    """
+    if model is not None:
+        graph = load(model, **options)
+        same = graph.source.digest == artifact.manifest.source.digest
+        return graph, () if same else ("the float model given is not the one the artifact was made from: its digest differs",)
+    for path in _candidates(artifact):
+        try:
+            graph = load(path, **options)
+        except EdgekitError:
+            continue
+        if graph.source.digest == artifact.manifest.source.digest:
+            return graph, (f"the float model was found at {path.name}",)
+    return None, ()
+
+
+def load(model: Any, **options: Any) -> Graph:
+    """A model as a canonical graph; a graph as it is."""
+    from edgekit.graph import Graph  # noqa: PLC0415 - torch loads where it is needed
+
+    if isinstance(model, Graph):
+        return model
+    from edgekit.canonicalize import canonicalize  # noqa: PLC0415
+    from edgekit.loading import export  # noqa: PLC0415
+
+    return canonicalize(export(model, **options))
+
+
+def _candidates(artifact: Artifact) -> list[Path]:
+    name = Path(artifact.manifest.source.name)
+    if name.suffix not in _FILES:
+        return []
+    places = (name, *(folder / name.name for folder in (Path(), artifact.path.parent)))
+    return [p for p in dict.fromkeys(places) if p.is_file()]

@@ -1,0 +1,163 @@
+"""Verify: the float model and the artifact, on its real runtime, on the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.artifact import Artifact
+from edgekit.conversion.running import request, run_file, run_graph, runtime_for
+from edgekit.data import Samples, read_samples
+from edgekit.errors import UsageError
+from edgekit.plugins import Runtime
+from edgekit.preprocess import Preprocess
+from edgekit.verification.metrics import Metric, MetricResult, evaluate
+from edgekit.verification.parity import compare, scores
+from edgekit.verification.reference import reference_graph
+from edgekit.verification.verdict import Gates, Verdict, judge
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def verify(
+    artifact: Artifact | str | Path,
+    model: Any = None,
+    *,
+    data: Any = None,
+    metric: str | Metric | None = None,
+    max_drop: float | None = None,
+    min_accuracy: float | None = None,
+    min_cosine: float | None = None,
+    min_sqnr: float | None = None,
+    min_agreement: float | None = None,
+    preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
+    samples: int | None = None,
+    example_inputs: Any = None,
+    weights: str | Path | None = None,
+    dims: Any = None,
+    trust: bool = False,
+    runtime: str | None = None,
+    delegate: str = "xnnpack",
+    record: bool = True,
+) -> Verdict:
+    """Compare an artifact with the float model it was made from.
+
+    Args:
+        artifact: The artifact, or its folder.
+        model: The float model, as `edgekit.convert` takes it. None looks for the file the artifact was made from; if that is
+            not there either, the outputs kept in the artifact serve as reference.
+        data: Samples and labels, as `edgekit.convert` takes calibration data; None uses the inputs kept in the artifact.
+        metric: ``accuracy`` (the default where there are labels), ``top5``, ``accuracy:output``, ``module:function``,
+            ``file.py:function``, or a function; see `edgekit.verification.metrics.Metric`.
+        max_drop: Gate: how far the metric may fall below the float model's.
+        min_accuracy: Gate: least value of the metric.
+        min_cosine: Gate: least cosine, of every output.
+        min_sqnr: Gate: least signal to quantization noise ratio in dB, of every output.
+        min_agreement: Gate: least top-1 agreement, of every score output.
+        preprocess: What makes model inputs of the data; None for what the artifact's manifest says.
+        samples: Use at most so many.
+        example_inputs: For a PyTorch module, as in `edgekit.convert`.
+        weights: The same.
+        dims: The same.
+        trust: The same.
+        runtime: Name of the runtime; None for the format's.
+        delegate: ``xnnpack``, ``none`` or ``reference``.
+        record: Whether to write the verdict into the artifact's manifest.
+
+    Returns:
+        The verdict; `Verdict.require` raises where a gate is not met.
+
+    Raises:
+        UsageError: A name or an option cannot be used, or the artifact is damaged.
+        DataError: The data do not fit the model, or a gate is set on something they cannot measure.
+    """
+    gates = Gates(max_drop, min_accuracy, min_cosine, min_sqnr, min_agreement)
+    artifact = artifact if isinstance(artifact, Artifact) else Artifact.load(artifact)
+    subject = Subject(artifact, runtime_for(artifact.manifest.format, runtime), delegate)
+    given = None if data is None else _read(artifact, data, preprocess, samples)
+    options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust, "batch": artifact.manifest.batch}
+    graph, notes = reference_graph(artifact, model, **options)
+    if graph is not None:
+        _same_interface(artifact, graph)
+    verdict = _judged(subject, graph, given, metric=metric, gates=gates, notes=notes)
+    if record:
+        artifact.with_evidence(verdict.to_json())
+    return verdict
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is verified: an artifact, and how it is run."""
+
+    artifact: Artifact
+    runtime: Runtime
+    delegate: str
+
+    def outputs(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        """The artifact's real-valued outputs."""
+        manifest = self.artifact.manifest
+        job = request(self.artifact.model_file, self.delegate)
+        return run_file(self.runtime, job, inputs=manifest.inputs, outputs=manifest.outputs, samples=inputs)
+
+
+def _same_interface(artifact: Artifact, graph: Graph) -> None:
+    for side in ("inputs", "outputs"):
+        mine, other = ({s.name: list(s.shape) for s in getattr(owner, side)} for owner in (artifact.manifest, graph))
+        if mine != other:
+            raise UsageError(
+                f"the float model has {side} {other}", accepted=f"{mine}", next_step="give the model the artifact was made from"
+            )
+
+
+def _read(artifact: Artifact, data: Any, preprocess: Preprocess | Mapping[str, Preprocess] | None, limit: int | None) -> Samples:
+    manifest = artifact.manifest
+    inputs = tuple(replace(s, dtype="float32", grid=None) if s.grid else s for s in manifest.inputs)
+    if preprocess is None and manifest.preprocess is not None:
+        preprocess = {name: Preprocess.from_json(step) for name, step in manifest.preprocess.items()}
+    return read_samples(data, inputs, preprocess, limit=limit)
+
+
+def _judged(
+    subject: Subject, graph: Graph | None, data: Samples | None, *, metric: str | Metric | None, gates: Gates, notes: tuple[str, ...]
+) -> Verdict:
+    kept_inputs, kept_outputs = subject.artifact.golden()
+    inputs: Arrays = kept_inputs if data is None else data.inputs
+    got = subject.outputs(inputs)
+    wanted: Arrays | None = run_graph(graph, inputs) if graph is not None else kept_outputs if data is None else None
+    parity = compare(wanted, got) if wanted is not None else compare(kept_outputs, subject.outputs(kept_inputs))
+    if graph is None:
+        notes = (*notes, f"the float model is not at hand: parity is on the {count(kept_inputs)} samples kept in the artifact")
+    result = _measured(metric, wanted, got, None if data is None else data.labels, needed=gates.need_metric)
+    manifest = subject.artifact.manifest
+    return Verdict(
+        model_sha256=manifest.files[manifest.model_file].sha256,
+        runtime=subject.runtime.name,
+        delegate=subject.delegate,
+        samples=count(inputs),
+        reference="source" if graph is not None else "golden",
+        parity=parity,
+        metric=result,
+        gates=judge(gates, parity, result),
+        notes=notes,
+    )
+
+
+def count(arrays: Arrays) -> int:
+    """How many samples."""
+    return len(next(iter(arrays.values())))
+
+
+def _measured(
+    metric: str | Metric | None, wanted: Arrays | None, got: Arrays, labels: np.ndarray | None, *, needed: bool
+) -> MetricResult | None:
+    """The metric asked for; by default accuracy, where there are labels and one output of class scores."""
+    if metric is None and (labels is None or (not needed and sum(scores(value) for value in got.values()) != 1)):
+        return None
+    return evaluate(metric or "accuracy", wanted, got, labels)
