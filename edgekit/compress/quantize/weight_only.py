@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
+import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
 from edgekit.compress.quantize.annotate import weight_operand
 from edgekit.compress.quantize.insert import per_block, per_channel
 from edgekit.compress.quantize.warning import Remarks, named
