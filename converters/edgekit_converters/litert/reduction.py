@@ -89,7 +89,8 @@ def argmax(emission: Emission, node: fx.Node, out: Outcome) -> Value:
         value, dim = replace(value, layout=Layout.stored((value.layout.size,)), tensor=flat, data=None), 0
     dim %= value.rank
     at = stand(emission, out, value, [dim])
-    layout = _without(at.form(value.shape).layout, [dim], bool(argument(node, "keepdim")))
+    whole = argument(node, "dim") is None
+    layout = Layout.stored(out.shape) if whole else _without(at.form(value.shape).layout, [dim], bool(argument(node, "keepdim")))
     stored = tuple(size for i, size in enumerate(at.shape) if i != at.place(dim))
     axis = emission.builder.constant(np.asarray(at.place(dim), np.int32))
     options = schema.ArgMaxOptionsT(outputType=schema.TensorType.INT32)

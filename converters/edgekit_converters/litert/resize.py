@@ -54,6 +54,10 @@ def _factors(node: fx.Node) -> list[float | None]:
 
 
 def _picked(have: int, want: int, factor: float | None) -> np.ndarray:
-    """The source of each sample: PyTorch's for the factor it was called with, TFLite's for None. Both compute in float32."""
+    """The source of each sample: PyTorch's for the factor it was called with, TFLite's for None. Both compute in float32.
+
+    PyTorch ignores the factor where the size stays or doubles.
+    """
+    factor = None if want in (have, 2 * have) else factor
     step = np.float32(have / want) if factor is None else np.float32(1 / factor)
     return np.minimum((np.arange(want, dtype=np.float32) * step).astype(np.int32), have - 1)
