@@ -147,6 +147,9 @@ class TimedRuntime(Runtime, Protocol):
     def version(self) -> str:
         """Name and version of the engine."""
 
+    def inspect(self, request: RunRequest) -> dict[str, Any]:
+        """What the file holds: at least ``inputs``, each as `TensorSpec.to_json`."""
+
     def measure(self, request: RunRequest, pace: Pace, inputs: Mapping[str, np.ndarray]) -> Launch:
         """Time one launch; `inputs` is one sample, without its batch dimension."""
 

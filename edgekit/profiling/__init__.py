@@ -1,0 +1,8 @@
+"""Measure a model so that the figures can be trusted, or say why they cannot."""
+
+from edgekit.profiling.comparing import Comparison, compare
+from edgekit.profiling.measuring import profile
+from edgekit.profiling.presenting import comparison_rows, junit, op_rows, rows
+from edgekit.profiling.profiles import Profile
+
+__all__ = ["Comparison", "Profile", "compare", "comparison_rows", "junit", "op_rows", "profile", "rows"]

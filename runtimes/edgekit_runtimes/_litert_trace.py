@@ -23,7 +23,7 @@ from edgekit_runtimes._litert_nodes import Node
 from edgekit_runtimes._litert_session import Session
 from edgekit_runtimes._litert_worker import Answer, opened
 
-SOURCE = "LiteRT's own profiler; whole microseconds, a delegate's kernels rounded down"
+SOURCE = "LiteRT's own profiler: mean of the calmest three quarters of runs; whole microseconds, a delegate's kernels rounded down"
 
 KINDS = {
     "CONV_2D": ("Convolution", "Fully Connected"),
@@ -130,12 +130,13 @@ def op_times(nodes: Sequence[Node], events: Sequence[Event], runs: int) -> tuple
 
 
 def _mean_of_runs(events: Sequence[Event], runs: int) -> list[tuple[Event, float]]:
-    """One run's events with the mean over all runs."""
+    """One run's events with the mean over the calmest three quarters of runs: in the others something else ran too."""
     per_run, rest = divmod(len(events), runs)
     if rest or not per_run:
         raise ProfilerMissing(f"LiteRT's profile of {runs} runs holds {len(events)} operator events, not a multiple")
     grid = np.array([e.microseconds for e in events], float).reshape(runs, per_run)
-    return list(zip(events[:per_run], grid.mean(axis=0).tolist(), strict=True))
+    calm = grid[np.argsort(grid.sum(axis=1), kind="stable")[: -(-3 * runs // 4)]]
+    return list(zip(events[:per_run], calm.mean(axis=0).tolist(), strict=True))
 
 
 def _partition_kernels(table: Sequence[tuple[Event, float]]) -> list[list[Kernel]]:

@@ -1,0 +1,125 @@
+"""Profiles and comparisons as rows of text and as JUnit, for whoever draws them."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from edgekit.profiling.comparing import Comparison
+from edgekit.profiling.profiles import OpRow, Profile
+
+Rows = list[tuple[str, str]]
+
+
+def rows(profile: Profile) -> Rows:
+    """A profile's figures, label and text, in the order of interest."""
+    latency, startup, memory = profile.latency, profile.startup, profile.memory
+    runner = profile.runner
+    table = [
+        ("model", f"{profile.model['name']} ({size(profile.model['bytes'])})"),
+        ("ran on", f"{profile.machine.cpu}, {runner.version}, {runner.delegate}, {_plural(runner.threads, 'thread')}"),
+        ("latency (median)", f"{duration(latency.median_ms)}  [{duration(latency.low_ms)} to {duration(latency.high_ms)}]"),
+        ("percentiles", ", ".join(f"p{p} {duration(v)}" for p, v in _percentiles(profile) if v is not None) or "too few samples"),
+        ("fastest, mean", f"{duration(latency.min_ms)}, {duration(latency.mean_ms)}"),
+        ("samples", f"{latency.samples} in {_plural(len(profile.launches), 'launch', 'launches')}"),
+        ("variation", f"{latency.variation:.1%} between runs, {latency.launch_variation:.1%} between launches"),
+        ("load", _load(profile)),
+        ("first run", duration(startup.first_run_ms)),
+        ("arena", _arena(profile)),
+        ("peak memory", f"{size(memory.peak_rss_bytes)} in all, {size(memory.added_rss_bytes)} for the model"),
+        ("timing overhead", f"{latency.overhead_us:.2f} µs in every sample, not subtracted"),
+        ("trusted", "yes" if profile.valid else "NO"),
+    ]
+    return table + [("", f"because {f.text}") for f in profile.validity.reasons] + [("note", f.text) for f in profile.validity.warnings]
+
+
+def op_rows(profile: Profile, most: int | None = None) -> list[tuple[str, str, str, str, str, str]]:
+    """Operators, the slowest first: index, name, the user's module, who ran it, time, share."""
+    ranked = sorted(profile.ops.rows, key=lambda row: -(row.mean_us or 0.0))[:most]
+    return [_op_row(row, profile.runner.delegate) for row in ranked]
+
+
+def comparison_rows(comparison: Comparison) -> Rows:
+    """A comparison's figures, label and text."""
+    table = [
+        ("verdict", comparison.sentence),
+        *((f"{side} latency", _latency(p)) for side, p in (("A", comparison.a), ("B", comparison.b))),
+        ("counts as none", f"up to {comparison.margin:.1%}"),
+        ("trusted", "yes" if comparison.validity.valid else "NO"),
+    ]
+    return table + [("", f"because {f.text}") for f in comparison.validity.reasons]
+
+
+def junit(profile: Profile) -> str:
+    """A test suite of one case, failed if the profile cannot be trusted, with the figures as properties."""
+    suite = ElementTree.Element(
+        "testsuite", name="edgekit.profile", tests="1", failures=str(int(not profile.valid)), timestamp=profile.started
+    )
+    figures = {"median_ms": profile.latency.median_ms, "low_ms": profile.latency.low_ms, "high_ms": profile.latency.high_ms}
+    properties = ElementTree.SubElement(suite, "properties")
+    for key, value in {**figures, "model_bytes": profile.memory.model_bytes, "samples": profile.latency.samples}.items():
+        ElementTree.SubElement(properties, "property", name=key, value=f"{value:.6g}" if isinstance(value, float) else str(value))
+    case = ElementTree.SubElement(suite, "testcase", classname="edgekit.profile", name=str(profile.model["name"]))
+    case.set("time", f"{profile.latency.median_ms / 1e3:.9f}")
+    if not profile.valid:
+        reasons = [f"{f.code}: {f.text}" for f in profile.validity.reasons]
+        ElementTree.SubElement(case, "failure", message="the measurement cannot be trusted", type="InvalidMeasurement").text = "\n".join(
+            reasons
+        )
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def duration(milliseconds: float | None) -> str:
+    """Three significant digits, in the unit that reads best."""
+    if milliseconds is None:
+        return "unknown"
+    for unit, factor in (("s", 1e-3), ("ms", 1.0), ("µs", 1e3)):
+        if milliseconds * factor >= 1 or unit == "µs":
+            return f"{_digits(milliseconds * factor)} {unit}"
+    raise AssertionError
+
+
+def size(count: int | None) -> str:
+    """Bytes in decimal units, as stores and file managers count."""
+    if count is None:
+        return "unknown"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(count) >= factor:
+            return f"{_digits(count / factor)} {unit}"
+    return f"{count} B"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else "0"
+
+
+def _plural(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _percentiles(profile: Profile) -> tuple[tuple[int, float | None], ...]:
+    latency = profile.latency
+    return (90, latency.p90_ms), (95, latency.p95_ms), (99, latency.p99_ms)
+
+
+def _latency(profile: Profile) -> str:
+    latency = profile.latency
+    return f"{duration(latency.median_ms)}  [{duration(latency.low_ms)} to {duration(latency.high_ms)}]  {profile.model['name']}"
+
+
+def _load(profile: Profile) -> str:
+    startup = profile.startup
+    cold = f"{duration(startup.cold_load_ms)} cold" + ("" if startup.cache_dropped else " (file still in the system's cache)")
+    return cold if startup.warm_load_ms is None else f"{cold}, {duration(startup.warm_load_ms)} warm"
+
+
+def _arena(profile: Profile) -> str:
+    memory = profile.memory
+    if memory.arena_bytes == memory.planned_arena_bytes:
+        return size(memory.arena_bytes)
+    return f"{size(memory.arena_bytes)} beside the delegate's own, {size(memory.planned_arena_bytes)} without a delegate"
+
+
+def _op_row(row: OpRow, delegate: str) -> tuple[str, str, str, str, str, str]:
+    time = "none of its own" if row.mean_us is None else "< 1 µs" if row.mean_us < 1 else f"{_digits(row.mean_us)} µs"
+    share = "" if row.share is None else f"{row.share:.1%}"
+    return str("" if row.index is None else row.index), row.name, row.module or "", delegate if row.delegated else "cpu", time, share

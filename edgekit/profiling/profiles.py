@@ -1,0 +1,341 @@
+"""A profile: raw samples, what they say, and whether they can be believed. Document ``edgekit.profile/1``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit import schemas, staging
+from edgekit.errors import InvalidMeasurement, UsageError
+from edgekit.profiling.state import Machine
+from edgekit.profiling.statistics import PERCENTILE_FLOORS, Interval, median_of_medians, percentile, variation
+from edgekit.profiling.validity import Validity
+from edgekit.timing import Launch, Pace
+
+SCHEMA = "edgekit.profile/1"
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What ran the model, and how.
+
+    Attributes:
+        runtime: Plug-in name.
+        version: Of the engine.
+        on: The device.
+        threads: CPU threads.
+        delegate: As in `RunRequest`.
+        inputs: Where the input came from.
+    """
+
+    runtime: str
+    version: str
+    on: str
+    threads: int
+    delegate: str
+    inputs: str
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What the samples say, in milliseconds.
+
+    Attributes:
+        median_ms: Median of launch medians.
+        low_ms: Its 95 % interval from here,
+        high_ms: to here.
+        min_ms: The fastest run.
+        mean_ms: Over all runs.
+        p90_ms: Percentiles over all runs, None below their sample floors.
+        p95_ms: The same.
+        p99_ms: The same.
+        samples: How many runs.
+        variation: Coefficient of variation over all runs.
+        launch_variation: Of launch medians.
+        overhead_us: The timing loop's own part of every sample, in microseconds, not subtracted.
+        missing: Why percentiles are missing.
+    """
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    min_ms: float
+    mean_ms: float
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    samples: int
+    variation: float
+    launch_variation: float
+    overhead_us: float
+    missing: tuple[str, ...] = ()
+
+    @property
+    def interval(self) -> Interval:
+        """The median with its interval."""
+        return Interval(self.median_ms, self.low_ms, self.high_ms)
+
+
+@dataclass(frozen=True)
+class Startup:
+    """Medians over launches, in milliseconds.
+
+    Attributes:
+        cold_load_ms: From the file to ready to run, in a fresh process.
+        warm_load_ms: Again in the same process.
+        first_run_ms: The first run after the cold load.
+        cache_dropped: Whether the file's pages were out of the system's cache for the cold load.
+    """
+
+    cold_load_ms: float
+    warm_load_ms: float | None
+    first_run_ms: float
+    cache_dropped: bool
+
+
+@dataclass(frozen=True)
+class Memory:
+    """In bytes; None is what could not be told.
+
+    Attributes:
+        model_bytes: The file.
+        arena_bytes: What the engine itself planned for activations as it ran; a delegate's own workspace is not in it.
+        planned_arena_bytes: The same without a delegate.
+        peak_rss_bytes: Of the process, with interpreter and libraries.
+        added_rss_bytes: How much of it came with loading and running the model.
+    """
+
+    model_bytes: int
+    arena_bytes: int | None
+    planned_arena_bytes: int | None
+    peak_rss_bytes: int | None
+    added_rss_bytes: int | None
+
+
+@dataclass(frozen=True)
+class OpRow:
+    """One operator: see `edgekit.timing.OpTime`.
+
+    Attributes:
+        module: The user's module, where known.
+        share: Of all operators' time, or None.
+    """
+
+    index: int | None
+    name: str
+    module: str | None
+    kernel: str
+    delegated: bool
+    mean_us: float | None
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Ops:
+    """The per-operator table, from an instrumented launch of its own.
+
+    Attributes:
+        rows: In execution order.
+        runs: Runs averaged over.
+        source: Who took the times.
+        reason: Why there are none, or None.
+    """
+
+    rows: tuple[OpRow, ...] = ()
+    runs: int = 0
+    source: str = ""
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A measured model.
+
+    Attributes:
+        model: Name, format, bytes and sha256.
+        runner: What ran it.
+        pace: Rules of each launch.
+        launches_asked: How many were to be made.
+        launches: Raw, in order.
+        latency: What they say.
+        startup: Load and first run.
+        memory: Of file, arena and process.
+        ops: Per operator.
+        machine: Where.
+        before: Its state before.
+        after: And after.
+        validity: Doubts.
+        started: ISO 8601, UTC.
+        tools: Package to version.
+    """
+
+    model: Mapping[str, Any]
+    runner: Runner
+    pace: Pace
+    launches_asked: int
+    launches: tuple[Launch, ...]
+    latency: Latency
+    startup: Startup
+    memory: Memory
+    ops: Ops
+    machine: Machine
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    validity: Validity
+    started: str
+    tools: Mapping[str, str]
+
+    @property
+    def partial(self) -> bool:
+        """Whether it was interrupted."""
+        return len(self.launches) < self.launches_asked
+
+    @property
+    def valid(self) -> bool:
+        """Whether it can be trusted."""
+        return self.validity.valid
+
+    def require(self) -> Profile:
+        """Return itself if it can be trusted.
+
+        Raises:
+            InvalidMeasurement: It says why not.
+        """
+        if not self.valid:
+            reasons = "; ".join(f.text for f in self.validity.reasons)
+            raise InvalidMeasurement(f"the measurement of {self.model['name']} cannot be trusted: {reasons}", next_step="measure again")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The document, valid under ``schemas/profile-1.json``."""
+        ops = asdict(self.ops)
+        return {
+            "schema": SCHEMA,
+            "basis": "measured",
+            "started": self.started,
+            "partial": self.partial,
+            "validity": self.validity.to_json(),
+            "model": dict(self.model),
+            "runner": asdict(self.runner),
+            "latency": {**asdict(self.latency), "missing": list(self.latency.missing)},
+            "startup": asdict(self.startup),
+            "memory": asdict(self.memory),
+            "ops": {**ops, "rows": list(ops["rows"])},
+            "machine": self.machine.to_json(),
+            "before": dict(self.before),
+            "after": dict(self.after),
+            "pace": self.pace.to_json(),
+            "launches_asked": self.launches_asked,
+            "launches": [_launch_json(launch) for launch in self.launches],
+            "tools": dict(self.tools),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, origin: str = "the profile") -> Profile:
+        """Inverse of `to_json`.
+
+        Raises:
+            UsageError: Not such a document.
+        """
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            raise UsageError(f"{origin} is not a profile", accepted=f"a document of schema {SCHEMA}")
+        schemas.validate(data, "profile-1", origin)
+        return cls(
+            model=data["model"],
+            runner=Runner(**data["runner"]),
+            pace=Pace(**data["pace"]),
+            launches_asked=data["launches_asked"],
+            launches=tuple(_launch(values) for values in data["launches"]),
+            latency=Latency(**{**data["latency"], "missing": tuple(data["latency"]["missing"])}),
+            startup=Startup(**data["startup"]),
+            memory=Memory(**data["memory"]),
+            ops=Ops(**{**data["ops"], "rows": tuple(OpRow(**row) for row in data["ops"]["rows"])}),
+            machine=Machine(**data["machine"]),
+            before=data["before"],
+            after=data["after"],
+            validity=Validity.from_json(data["validity"]),
+            started=data["started"],
+            tools=data["tools"],
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the document, whole or not at all."""
+        target = Path(path)
+        staging.write_file(target, (json.dumps(self.to_json(), allow_nan=False, ensure_ascii=False) + "\n").encode())
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> Profile:
+        """Read a saved document.
+
+        Raises:
+            UsageError: It cannot be read, or is none.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read the profile {path}: {error}") from None
+        return cls.from_json(data, str(path))
+
+
+def latency(launches: Sequence[Launch]) -> Latency:
+    """What the samples of these launches say."""
+    samples = [launch.timings.samples_ns / 1e6 for launch in launches]
+    pooled = np.concatenate(samples)
+    median = median_of_medians(samples)
+    told = {p: percentile(pooled, p) for p in PERCENTILE_FLOORS}
+    return Latency(
+        median.value,
+        median.low,
+        median.high,
+        float(pooled.min()),
+        float(pooled.mean()),
+        told[90],
+        told[95],
+        told[99],
+        len(pooled),
+        variation(pooled),
+        variation(np.array([np.median(s) for s in samples])),
+        float(np.median([launch.timings.overhead_ns for launch in launches])) / 1e3,
+        tuple(f"p{p} needs {PERCENTILE_FLOORS[p]} samples, there are {len(pooled)}" for p, value in told.items() if value is None),
+    )
+
+
+def startup(launches: Sequence[Launch]) -> Startup:
+    """Medians of load and first run."""
+    warm = [launch.warm_load_ms for launch in launches if launch.warm_load_ms is not None]
+    return Startup(
+        float(np.median([launch.cold_load_ms for launch in launches])),
+        float(np.median(warm)) if warm else None,
+        float(np.median([launch.first_run_ms for launch in launches])),
+        all(launch.cache_dropped for launch in launches),
+    )
+
+
+def memory(launches: Sequence[Launch], model_bytes: int, planned_arena_bytes: int | None) -> Memory:
+    """Medians of what processes used."""
+    peaks = [launch.peak_rss_bytes for launch in launches if launch.peak_rss_bytes is not None]
+    added = [n.peak_rss_bytes - n.baseline_rss_bytes for n in launches if n.peak_rss_bytes is not None and n.baseline_rss_bytes is not None]
+    return Memory(
+        model_bytes,
+        launches[0].arena_bytes,
+        planned_arena_bytes,
+        int(np.median(peaks)) if peaks else None,
+        int(np.median(added)) if added else None,
+    )
+
+
+def _launch_json(launch: Launch) -> dict[str, Any]:
+    values, arrays = launch.to_worker()
+    return {**values, "timings": {**values["timings"], **{k: v.tolist() for k, v in arrays.items()}}}
+
+
+def _launch(values: Mapping[str, Any]) -> Launch:
+    arrays = {k: np.array(values["timings"][k], np.int64) for k in ("warmup_ns", "samples_ns")}
+    rest = {k: v for k, v in values["timings"].items() if k not in arrays}
+    return Launch.from_worker({**values, "timings": rest}, arrays)

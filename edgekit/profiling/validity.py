@@ -1,0 +1,178 @@
+"""Whether a measurement can be trusted. Each doubt is one rule here, with its threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from edgekit.profiling.state import DeviceState, Load
+from edgekit.profiling.statistics import Interval, trend, variation
+from edgekit.timing import Launch, OpTime
+
+IMPRECISE = 0.05
+"""Half the interval of the median, as a share of it."""
+DISAGREE = 0.10
+"""Coefficient of variation of launch medians."""
+STARVED = 0.90
+"""CPU seconds a wall second the timed process must get."""
+CONTENDED = 0.5
+"""Busy cores of other processes that are too many where there is no core to spare."""
+STOLEN = 0.05
+"""Cores the hypervisor may take."""
+CLOCK_DROP = 0.10
+HOT_C = 95.0
+WARMED_C = 20.0
+CHANGED = 0.05
+"""Change of launch medians from first to last."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A doubt.
+
+    Attributes:
+        code: A word to filter by.
+        text: What was seen, and what helps.
+    """
+
+    code: str
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Both."""
+        return vars(self)
+
+
+@dataclass(frozen=True)
+class Validity:
+    """The doubts about a measurement.
+
+    Attributes:
+        reasons: Any of these makes it invalid.
+        warnings: These only deserve a look.
+    """
+
+    reasons: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether it can be trusted."""
+        return not self.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """The record's form."""
+        return {"valid": self.valid, "reasons": [f.to_json() for f in self.reasons], "warnings": [f.to_json() for f in self.warnings]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Validity:
+        """Inverse of `to_json`."""
+        return cls(*(tuple(Finding(**f) for f in data[key]) for key in ("reasons", "warnings")))
+
+
+def judge(
+    launches: Sequence[Launch],
+    asked: int,
+    median: Interval,
+    *,
+    before: DeviceState,
+    after: DeviceState,
+    threads: int,
+    cores: int,
+    ops: Sequence[OpTime],
+) -> Validity:
+    """All doubts about a profile.
+
+    Args:
+        launches: That were finished.
+        asked: Launches that were to be made.
+        median: The estimate, in any unit.
+        before: State before the first launch.
+        after: State after the last.
+        threads: The model ran on.
+        cores: Processors the process may use.
+        ops: Per-operator rows, for those a delegate left behind.
+    """
+    load = Load.between(before, after)
+    reasons = (
+        *_interrupted(len(launches), asked),
+        *_samples(launches, median),
+        *_neighbours(launches, load, threads, cores),
+        *_throttled(before, after),
+    )
+    warnings = (*_hints(launches, load, before, after), *_fallbacks(ops))
+    return Validity(reasons, warnings)
+
+
+def _interrupted(done: int, asked: int) -> Iterator[Finding]:
+    if done < asked:
+        yield Finding("partial", f"interrupted after {done} of {asked} launches")
+
+
+def _samples(launches: Sequence[Launch], median: Interval) -> Iterator[Finding]:
+    samples = [launch.timings.samples_ns for launch in launches]
+    if any((s <= 0).any() for s in samples):
+        yield Finding("clock-jump", "a run took no time or less: the clock jumped")
+    if median.half_width > IMPRECISE:
+        known = f"the median is known to ±{median.half_width:.0%} only, wanted ±{IMPRECISE:.0%}"
+        yield Finding("imprecise", f"{known}: make more launches, on a quieter machine")
+    medians = np.array([np.median(s) for s in samples])
+    if len(medians) > 1 and variation(medians) > DISAGREE:
+        yield Finding(
+            "launches-disagree",
+            f"medians of launches differ by {variation(medians):.0%} (coefficient of variation): something else changed between them",
+        )
+    if len(medians) >= 5 and _rising(medians):
+        yield Finding(
+            "throttling", f"launches became slower one by one, {medians[-1] / medians[0] - 1:.0%} in all: heat or a falling clock"
+        )
+    drifting = [trend(s) for s in samples]
+    if sum(t.is_drift for t in drifting) > len(samples) / 2:
+        change = float(np.median([t.change for t in drifting]))
+        yield Finding("drift", f"times changed by {change:+.0%} within launches: not a steady state")
+
+
+def _rising(medians: np.ndarray) -> bool:
+    """Whether later launches are slower, all in order."""
+    return bool(medians[-1] > medians[0] * (1 + CHANGED) and stats.kendalltau(np.arange(len(medians)), medians).statistic >= 0.9)
+
+
+def _neighbours(launches: Sequence[Launch], load: Load, threads: int, cores: int) -> Iterator[Finding]:
+    share = float(np.median([launch.timings.cpu_share for launch in launches]))
+    if share < STARVED:
+        yield Finding("starved", f"the timed process got the CPU {share:.0%} of the time: other processes were in its way")
+    if load.others > CONTENDED and load.others + threads > cores:
+        yield Finding("background-load", f"other processes kept {load.others:.1f} of {cores} cores busy: stop them")
+    if load.stolen > STOLEN:
+        yield Finding("stolen", f"the hypervisor gave {load.stolen:.2f} cores to other machines")
+
+
+def _throttled(before: DeviceState, after: DeviceState) -> Iterator[Finding]:
+    if before.clock_mhz and after.clock_mhz and after.clock_mhz < before.clock_mhz * (1 - CLOCK_DROP):
+        yield Finding("clock", f"the clock fell from {before.clock_mhz:.0f} to {after.clock_mhz:.0f} MHz")
+    if after.temperature_c is not None and after.temperature_c >= HOT_C:
+        yield Finding("hot", f"the processor is at {after.temperature_c:.0f} °C: let it cool")
+
+
+def _hints(launches: Sequence[Launch], load: Load, before: DeviceState, after: DeviceState) -> Iterator[Finding]:
+    unstable = sum(not launch.timings.stable for launch in launches)
+    if unstable:
+        yield Finding("warm-up", f"{unstable} of {len(launches)} launches were still changing when warm-up ended")
+    if load.others > CONTENDED / 2:
+        yield Finding("other-processes", f"other processes used {load.others:.1f} cores")
+    if after.governor not in (None, "performance"):
+        yield Finding("governor", f"the clock governor is {after.governor!r}, not 'performance': times depend on what ran before")
+    if before.temperature_c is not None and after.temperature_c is not None and after.temperature_c - before.temperature_c > WARMED_C:
+        yield Finding("warming", f"the processor warmed from {before.temperature_c:.0f} to {after.temperature_c:.0f} °C")
+    if after.on_battery:
+        yield Finding("battery", "the machine runs on its battery")
+
+
+def _fallbacks(ops: Sequence[OpTime]) -> Iterator[Finding]:
+    left = [op.name for op in ops if not op.delegated]
+    if left and len(left) < len(ops):
+        yield Finding("fallback", f"{len(left)} of {len(ops)} operators ran outside the delegate: {', '.join(sorted(set(left)))}")
