@@ -1,0 +1,108 @@
+"""Keep out of a traced graph what cannot change an answer.
+
+A `TorchFunctionMode` sees every torch call of a model's forward before the tracer does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
+
+# Regions without gradients or with autocast would become graphs inside the graph. Inference has no gradients, and is
+# traced in float32: precision is the recipe's choice.
+_REGIONS = {torch._C._set_grad_enabled, torch.amp._enter_autocast, torch.amp._exit_autocast}  # type: ignore[attr-defined]
+_RANDOM = ("rand", "normal", "bernoulli", "multinomial", "dropout", "uniform", "exponential", "poisson")
+_WRITING = {"__setitem__", *(f"__i{op}__" for op in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"))}
+
+
+class Lean(TorchFunctionMode):
+    """Drops gradient and autocast regions and casts to the dtype a tensor already has."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        """Answer what needs no tracing, pass on the rest."""
+        kwargs = kwargs or {}
+        if func in _REGIONS:
+            return None
+        if func is Tensor.to and _is_noop(args, kwargs):
+            return args[0]
+        return func(*args, **kwargs)
+
+
+class Folding(Lean):
+    """Also computes at once whatever depends on weights alone, so that only the work on inputs is traced.
+
+    Half of what Keras' torch backend does at each call prepares weights: transposes kernels, reshapes biases,
+    takes square roots of variances.
+
+    Args:
+        weights: The model's own tensors, which no computation may overwrite.
+    """
+
+    def __init__(self, weights: Iterable[Tensor]) -> None:
+        super().__init__()
+        self._storages = {_storage(weight) for weight in weights}
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        """Compute on real tensors, trace on symbolic ones."""
+        kwargs = kwargs or {}
+        if self._is_foldable(func, args, kwargs):
+            return constant(lambda: func(*args, **kwargs))
+        return super().__torch_function__(func, types, args, kwargs)
+
+    def _is_foldable(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        name = getattr(func, "__name__", "")
+        # Attributes are cheap either way; what draws at random must not be drawn once for all.
+        if name in ("__get__", "__set__") or any(word in name for word in _RANDOM):
+            return False
+        tensors = [*_tensors(args), *_tensors(kwargs.values())]
+        if not tensors or not all(map(is_weight, tensors)):
+            return False
+        writes = name in _WRITING or (name.endswith("_") and not name.endswith("__"))
+        return not writes or constant(lambda: _storage(tensors[0])) not in self._storages
+
+
+def constant(compute: Callable[[], Any]) -> Any:
+    """The result of `compute`, run outside the trace; its tensors are contiguous."""
+    with _disable_current_modes(), torch._C.DisableTorchFunction(), torch.no_grad():
+        result = compute()
+        return result.detach().contiguous() if isinstance(result, Tensor) else result
+
+
+def is_weight(value: object) -> bool:
+    """Whether a value seen during tracing is a real tensor, not a traced one."""
+    return isinstance(value, Tensor) and not isinstance(value, FakeTensor)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)
+
+
+def _is_noop(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether ``x.to(...)`` names neither another dtype nor another device."""
+    x, wanted = args[0], [*args[1:], *(v for k, v in kwargs.items() if k in ("dtype", "device", "other"))]
+    if kwargs.get("copy") or kwargs.get("memory_format") is not None:
+        return False
+    for value in wanted:
+        if isinstance(value, torch.dtype):
+            same = value == x.dtype
+        elif isinstance(value, (torch.device, str)):
+            same = torch.device(value).type == x.device.type
+        else:
+            same = isinstance(value, bool) or value is None
+        if not same:
+            return False
+    return True
