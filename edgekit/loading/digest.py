@@ -18,10 +18,9 @@ def digest(program: ExportedProgram) -> str:
     tensors = dict(weights(program))
     for node in program.graph.nodes:
         numbers[node] = len(numbers)
-        shape = _text(node.meta.get("val"), numbers)
-        total.update(
-            f"{node.op} {node.target if node.op == 'call_function' else ''} {_text(node.args, numbers)} {_text(node.kwargs, numbers)} {shape}\n".encode()
-        )
+        target = str(node.target) if node.op == "call_function" else ""
+        parts = (node.op, target, *(_text(value, numbers) for value in (node.args, node.kwargs, node.meta.get("val"))))
+        total.update(" ".join(parts).encode() + b"\n")
         if node.name in tensors and node.users:
             total.update(content(tensors[node.name]))
     return total.hexdigest()
@@ -39,9 +38,8 @@ def weights(program: ExportedProgram) -> Iterator[tuple[str, Tensor]]:
 
 
 def content(tensor: Tensor) -> memoryview:
-    """The bytes of a tensor."""
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    """The bytes of a tensor, as a buffer."""
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _text(value: Any, numbers: dict[fx.Node, int]) -> str:

@@ -12,7 +12,7 @@ Dims = Mapping[Any, Mapping[int, Any]]
 
 
 def static_shape(
-    name: str, position: int, shape: Sequence[int | None], dims: Dims | None, batch: int, example: Sequence[int] | None
+    name: str, position: int, shape: Sequence[int | None], *, dims: Dims | None, batch: int, example: Sequence[int] | None = None
 ) -> tuple[int, ...]:
     """The sizes of an input whose dynamic dimensions are None.
 

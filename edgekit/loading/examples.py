@@ -16,7 +16,6 @@ from edgekit.errors import LoadError
 from edgekit.loading import naming
 from edgekit.tensors import TensorSpec
 
-
 EXAMPLE = "example_inputs=(torch.randn(1, 3, 224, 224),), of the shapes the model takes"
 
 
@@ -136,7 +135,7 @@ def named(forward: Callable[..., Any], call: Call) -> list[tuple[naming.Path, An
 
 
 def tensor(value: Any, seed: int = 0) -> Any:
-    """An array, a tensor or a `TensorSpec` (which stands for random data) as a CPU tensor, floats as float32; a scalar or string as it is."""
+    """An array, tensor or `TensorSpec` (random data) as a CPU tensor, floats as float32; a scalar or string as it is."""
     if isinstance(value, TensorSpec):
         return random(value.shape, getattr(torch, value.dtype), seed)
     if not isinstance(value, Tensor):

@@ -124,7 +124,7 @@ def _declared_inputs(model: Any, example: Any, dims: dimensions.Dims | None, bat
     tensors = []
     for position, leaf in enumerate(declared):
         shape = given[position].shape if given else None
-        sizes = dimensions.static_shape(names[position], position, leaf.shape, dims, batch, shape)
+        sizes = dimensions.static_shape(names[position], position, leaf.shape, dims=dims, batch=batch, example=shape)
         tensors.append(_example(names[position], leaf.dtype, sizes, position))
     fresh = iter(tensors)
     structure = naming.replace_leaves(model._inputs_struct, lambda _: next(fresh))

@@ -115,16 +115,17 @@ def _in_worker(
 ) -> Exported:
     arrays = {} if example_inputs is None else _arrays(example_inputs)
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+        written = Path(folder) / "program.pt2"
         arguments = {
             "path": str(path.resolve()),
-            "program": str(Path(folder) / "program.pt2"),
+            "program": str(written),
             "dims": [[name, dim, size] for name, sizes in (dims or {}).items() for dim, size in sizes.items()],
             "batch": batch,
             "trust": trust,
             "classes": classes or [],
         }
         answer, _ = worker.run(_WORKER, arguments, arrays, environment={"KERAS_BACKEND": "torch"})
-        program = torch.export.load(arguments["program"])
+        program = torch.export.load(written)
     for node, module_path in zip(program.graph.nodes, answer["paths"], strict=True):
         node.meta["module_path"] = module_path
     return Exported(

@@ -110,7 +110,8 @@ def _unreadable(path: Path, error: Exception) -> LoadError:
     summary = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return LoadError(
         f"Keras {keras.__version__} cannot read {path}: {summary[:300]}",
-        next_step="register custom classes with @keras.saving.register_keras_serializable() and give the model object, or save the file again with this version",
+        next_step="register custom classes with @keras.saving.register_keras_serializable() and give the model object, "
+        "or save the file again with this version",
     )
 
 
@@ -123,7 +124,8 @@ def _check(path: Path, config: dict[str, Any], trust: bool) -> dict[str, Any]:
             raise LoadError(
                 f"a layer of {path} is the TensorFlow operation {_tensorflow_name(node)}, which edgekit does not run",
                 module=layer,
-                next_step="rebuild that part of the model with keras.layers or keras.ops; the extra edgekit[tensorflow] brings TensorFlow to do so with",
+                next_step="rebuild that part of the model with keras.layers or keras.ops; "
+                "the extra edgekit[tensorflow] brings TensorFlow to do so with",
             )
         if kind in ("Lambda", "__lambda__") and not trust:
             raise LoadError(
@@ -170,7 +172,8 @@ def _custom(path: Path, layer: str, node: dict[str, Any], trust: bool) -> dict[s
         raise LoadError(
             f"{path} needs the class {where}, which is not registered",
             module=layer,
-            next_step="register it with @keras.saving.register_keras_serializable() and import it first; or, if you trust the file, --trust (trust=True) imports it",
+            next_step="register it with @keras.saving.register_keras_serializable() and import it first; "
+            "or, if you trust the file, --trust (trust=True) imports it",
         )
     try:
         found = getattr(importlib.import_module(module), kind)

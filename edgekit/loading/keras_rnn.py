@@ -33,21 +33,21 @@ def whole(where: _Where) -> Iterator[None]:
     rnn = importlib.import_module("keras.src.backend.torch.rnn")  # as an attribute it is hidden by a function of that name
     lstm, gru, loop = rnn._fallback_lstm, rnn._fallback_gru, rnn.rnn
 
-    def whole_lstm(inputs: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor | None, *rest: Any) -> Any:
-        activation, recurrent_activation, return_sequences, batch_first = rest
+    def whole_lstm(inputs: Tensor, *args: Any) -> Any:
+        h, c, kernel, recurrent, bias, activation, recurrent_activation, return_sequences, batch_first = args
         if reason := _unusual(activation, recurrent_activation):
             _note(where, inputs.shape[1 if batch_first else 0], reason)
-            return lstm(inputs, h, c, kernel, recurrent, bias, *rest)
+            return lstm(inputs, *args)
         weights = constant(lambda: rnn.prepare_lstm_params(kernel, recurrent, bias, torch.device("cpu")))
         outputs, last_h, last_c = torch.lstm(inputs, (h.unsqueeze(0), c.unsqueeze(0)), weights, True, 1, 0.0, False, False, batch_first)
         last = last_h.squeeze(0)
         return last, _sequence(outputs, last, return_sequences, batch_first), [last, last_c.squeeze(0)]
 
-    def whole_gru(inputs: Tensor, h: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor | None, *rest: Any) -> Any:
-        activation, recurrent_activation, return_sequences = rest
+    def whole_gru(inputs: Tensor, *args: Any) -> Any:
+        h, kernel, recurrent, bias, activation, recurrent_activation, return_sequences = args
         if reason := _unusual(activation, recurrent_activation):
             _note(where, inputs.shape[1], reason)
-            return gru(inputs, h, kernel, recurrent, bias, *rest)
+            return gru(inputs, *args)
         weights = constant(lambda: rnn.prepare_gru_params(kernel, recurrent, bias, torch.device("cpu")))
         outputs, last_h = torch.gru(inputs, h.unsqueeze(0), weights, True, 1, 0.0, False, False, True)
         last = last_h.squeeze(0)

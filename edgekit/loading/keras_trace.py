@@ -54,7 +54,7 @@ def traceable(model: Any) -> Iterator[Layers]:
 
 def _patches() -> list[tuple[Any, str, Callable[..., Any]]]:
     from keras.src.backend.torch import core  # noqa: PLC0415
-    from keras.src.backend.torch import nn as keras_nn
+    from keras.src.backend.torch import nn as keras_nn  # noqa: PLC0415
 
     get_device, cpu = core.get_device, torch.device("cpu")
     return [
@@ -70,15 +70,14 @@ def _patches() -> list[tuple[Any, str, Callable[..., Any]]]:
 def _batch_normalization(original: Callable[..., Any]) -> Callable[..., Any]:
     """Inference batch norm in two nodes, ``x * factor + shift`` (Ioffe and Szegedy 2015, algorithm 2), instead of five in place."""
 
-    def batch_normalization(
-        x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
-    ) -> Any:
+    def batch_normalization(x: Any, mean: Any, variance: Any, axis: int, *rest: Any, **named: Any) -> Any:
+        offset, scale, epsilon = _optional(*rest, **named)
         given = [getattr(t, "value", t) for t in (mean, variance, offset, scale)]
         if not all(t is None or is_weight(t) for t in given):
-            return original(x, mean, variance, axis, offset, scale, epsilon)
+            return original(x, mean, variance, axis, *rest, **named)
         shape = [1] * x.ndim
         shape[axis] = -1
-        factor, shift = constant(lambda: _factor_and_shift(*given, epsilon=epsilon))
+        factor, shift = constant(lambda: _factor_and_shift(epsilon, *given))
         if axis not in (-1, x.ndim - 1):
             factor, shift = constant(lambda: (factor.reshape(shape), shift.reshape(shape)))
         return x * factor + shift
@@ -86,7 +85,11 @@ def _batch_normalization(original: Callable[..., Any]) -> Callable[..., Any]:
     return batch_normalization
 
 
-def _factor_and_shift(mean: Tensor, variance: Tensor, offset: Tensor | None, scale: Tensor | None, epsilon: float) -> tuple[Tensor, Tensor]:
+def _optional(offset: Any = None, scale: Any = None, epsilon: float = 1e-3) -> tuple[Any, Any, float]:
+    return offset, scale, epsilon
+
+
+def _factor_and_shift(epsilon: float, mean: Tensor, variance: Tensor, offset: Tensor | None, scale: Tensor | None) -> tuple[Tensor, Tensor]:
     factor = (variance.double() + epsilon).rsqrt() * (1.0 if scale is None else scale.double())
     shift = (0.0 if offset is None else offset.double()) - mean.double() * factor
     return factor.to(mean.dtype), shift.to(mean.dtype)

@@ -55,7 +55,7 @@ def _children(value: Any) -> list[tuple[str | int, Any]] | None:
     if isinstance(value, Mapping):
         return [(str(key), item) for key, item in value.items()]
     if hasattr(value, "_fields") and isinstance(value, tuple):
-        return list(zip(value._fields, value, strict=True))
+        return list(zip(value._fields, value, strict=True))  # type: ignore[attr-defined]
     if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
         return list(enumerate(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, (type, TensorSpec)):

@@ -66,7 +66,9 @@ def export_program(
     tensors, notes = [], []
     for position, (input_name, node) in enumerate(zip(names, nodes, strict=True)):
         declared = [int(size) if isinstance(size, int) else None for size in node.meta["val"].shape]
-        shape = dimensions.static_shape(input_name, position, declared, dims, batch, given[position].shape if given else None)
+        shape = dimensions.static_shape(
+            input_name, position, declared, dims=dims, batch=batch, example=given[position].shape if given else None
+        )
         if declared and declared[0] is None:
             notes = [f"batch dimension fixed at {shape[0]}"]
         tensors.append(_sample(given, stored, position, shape, node.meta["val"].dtype))

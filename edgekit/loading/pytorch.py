@@ -18,6 +18,7 @@ from edgekit.loading.digest import digest
 from edgekit.loading.exported import Exported
 from edgekit.loading.paths import put_paths
 from edgekit.loading.trace import failing_module, trace
+from edgekit.tensors import TensorSpec
 
 
 def export_module(
@@ -64,7 +65,7 @@ def export_module(
     )
 
 
-def output_specs(program: torch.export.ExportedProgram, names: tuple[str, ...]) -> tuple[naming.TensorSpec, ...]:
+def output_specs(program: torch.export.ExportedProgram, names: tuple[str, ...]) -> tuple[TensorSpec, ...]:
     """Specs of a program's flat outputs under these names."""
     (output,) = (node for node in program.graph.nodes if node.op == "output")
     return tuple(naming.spec(name, node.meta["val"]) for name, node in zip(names, output.args[0], strict=True))
@@ -110,7 +111,7 @@ def _plain(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 def _check_dims(flat: examples.Flat, dims: dimensions.Dims | None) -> None:
     dimensions.check_names(flat.names, dims)
     for position, (name, tensor) in enumerate(zip(flat.names, flat.tensors, strict=True)):
-        dimensions.static_shape(name, position, tuple(tensor.shape), dims, tensor.shape[0] if tensor.dim() else 1, None)
+        dimensions.static_shape(name, position, tuple(tensor.shape), dims=dims, batch=1)
 
 
 def _diagnose(model: nn.Module, call: examples.Call, error: LoadError) -> LoadError:

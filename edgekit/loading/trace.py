@@ -150,7 +150,8 @@ def _require_static(program: ExportedProgram) -> None:
             raise LoadError(
                 f"the shape of {node.name!r} depends on the values of a tensor",
                 module=paths.path_of(node),
-                next_step="leave boolean indexing, nonzero and non-maximum suppression to the application, or use a fixed-size form such as topk",
+                next_step="leave boolean indexing, nonzero and non-maximum suppression to the application, "
+                "or use a fixed-size form such as topk",
             )
 
 
