@@ -26,8 +26,8 @@ from edgekit_converters.litert.values import Value, dequantized
 
 OP = schema.BuiltinOperator
 NONE = schema.ActivationFunctionType.NONE
-_INLINE = 1024
-"""Compressed constants of at most this many elements are written as float where float is wanted: smaller than a DEQUANTIZE."""
+_INLINE = 64
+"""Compressed constants of at most this many elements are written as float where float is wanted: a DEQUANTIZE takes more bytes."""
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,8 @@ def _connected(emission: Emission, node: fx.Node, out: Outcome, data: Value, wei
     tensor = emission.operand(out, data)
     shape = emission.builder.tensors[tensor].shape
     depth, width = weight.shape[1], weight.shape[0]
-    whole = len(shape) > 1 and shape[-1] == depth
-    result = (*shape[:-1], width) if whole else (math.prod(shape) // depth, width)
-    keep = whole and len(shape) > 2
+    keep = data.rank > 2 and len(shape) > 2 and shape[-1] == depth
+    result = (*shape[:-1], width) if keep else (math.prod(shape) // depth, width)
     layout = _rows(data.layout, width)
     options = schema.FullyConnectedOptionsT(fusedActivationFunction=out.activation, keepNumDims=keep)
     if blockwise:

@@ -14,7 +14,7 @@ from edgekit_converters.litert.builder import Builder, Operator
 from edgekit_converters.litert.edges import read_inputs, write_outputs
 from edgekit_converters.litert.emission import Emission
 from edgekit_converters.litert.fusion import outcome
-from edgekit_converters.litert.metadata import embed
+from edgekit_converters.litert.metadata import append_labels, metadata
 from edgekit_converters.litert.registry import emitters
 
 MODEL_FILE = "model.tflite"
@@ -29,11 +29,11 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
             _write(emission, node)
     outputs = write_outputs(emission, graph, encoding)
     builder = emission.builder
-    model = builder.serialize(inputs, outputs, encoding.description or "", {})
+    model = builder.serialize(inputs, outputs, encoding.description or "", metadata(encoding, tuple(inputs), _specs(builder, outputs)))
     path = folder / MODEL_FILE
     with path.open("wb") as file:
         file.write(model)
-    embed(path, encoding, graph.outputs)
+    append_labels(path, encoding)
     live = builder.live(tuple(outputs.values()))
     ops = tuple(EmittedOp(op.name, op.module, _dtype(builder, op), _shapes(builder, op)) for op in live)
     return Emitted(
