@@ -1,11 +1,11 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import check_float, check_integer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import check_float, check_integer
 
 COMPARISONS = [aten.gt.Tensor, aten.lt.Tensor, aten.ge.Tensor, aten.le.Tensor, aten.eq.Tensor, aten.ne.Tensor]
 
@@ -23,12 +23,12 @@ def broadcasts(draw):
 @settings(max_examples=8, deadline=None)
 def test_comparisons(comparison, case, dtype):
     x, y = (t.to(dtype) for t in case[:2])
-    check_float(graph_of(lambda x0, x1: comparison(x0, x1), [x, y]), [x, y], tolerance=0)
+    check_float(graph_of(comparison, [x, y]), [x, y], tolerance=0)
 
 
 def test_comparison_of_integers_is_done_in_float():
     x = torch.randn(3, 4)
-    graph = graph_of(lambda x0, c: aten.gt.Tensor(x0, c), [x], c=torch.tensor(0.25))
+    graph = graph_of(aten.gt.Tensor, [x], other=torch.tensor(0.25))
     check_integer(graph, [x], all_integer=False)
 
 
@@ -51,7 +51,7 @@ def test_where(case, fixed):
         check_integer(graph, [x, y])
         check_float(graph, [x, y], tolerance=0)
     else:
-        check_float(graph_of(lambda x0, x1, x2: aten.where.self(x0, x1, x2), [condition, x, y]), [condition, x, y], tolerance=0)
+        check_float(graph_of(aten.where.self, [condition, x, y]), [condition, x, y], tolerance=0)
 
 
 def test_where_over_a_number():

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import KERNELS, check_float, check_integer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import KERNELS, check_float, check_integer
 
 FEW = settings(max_examples=15, deadline=None)
 

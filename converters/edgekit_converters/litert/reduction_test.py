@@ -1,11 +1,11 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import KERNELS, check_float, check_integer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import KERNELS, check_float, check_integer
 
 REDUCTIONS = {"mean": aten.mean.dim, "sum": aten.sum.dim_IntList, "amax": aten.amax.default, "amin": aten.amin.default}
 KINDS = {"sum": ("xnnpack", "built-in")}

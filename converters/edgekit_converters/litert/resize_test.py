@@ -1,12 +1,12 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import check_float, check_integer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import ConversionError
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import check_float, check_integer
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import KERNELS, check_float, check_integer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgekit.ops  # noqa: F401
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import KERNELS, check_float, check_integer
 
 NEWER = ("xnnpack", "built-in")
 """The reference kernels are older: they refuse the version numbers of int8 TILE and DEPTH_TO_SPACE."""
