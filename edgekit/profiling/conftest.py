@@ -1,0 +1,19 @@
+import pytest
+
+from edgekit.profiling import comparing, measuring
+from edgekit.profiling.state import DeviceState
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"not looked at")
+    return path
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """A machine on which nothing else runs."""
+    state = DeviceState(2000.0, 3000.0, "performance", 40.0, 0.1, 10**9, None, None, 0.0, 0.0, 0.0, 0.0)
+    for module in (measuring, comparing):
+        monkeypatch.setattr(module, "device_state", lambda: state)
