@@ -15,7 +15,7 @@ from benchmarks.cases import Case, cases
 from benchmarks.evaluate import facts
 from benchmarks.goals import goals
 from benchmarks.machine import machine, versions
-from benchmarks.results import OURS, Entry, Ratio, Results
+from benchmarks.results import OURS, Ratio, Results
 from benchmarks.startup import startup
 from edgekit.errors import EdgekitError
 from edgekit.testing.data import find_data_folder
@@ -114,12 +114,14 @@ def _compare(case: Case, out: Path, results: Results) -> None:
     for entry in results.entries:
         if entry.model != case.name or entry is ours or entry.file is None or ours.file is None:
             continue
-        found = compare(_file(case, OURS, out), _file(case, entry.tool, out))
-        _record(found, ours, entry, results)
-
-
-def _record(found: object, ours: Entry, entry: Entry, results: Results) -> None:
-    raise NotImplementedError
+        found = compare(_file(case, entry.tool, out), _file(case, OURS, out))
+        ours.latency, entry.latency = found.b.latency.median_ms, found.a.latency.median_ms
+        ratio = Ratio(found.ratio.value, found.ratio.low, found.ratio.high, f"95 % bootstrap, {len(found.order)} interleaved rounds")
+        results.latency.setdefault(case.name, {})[entry.tool] = ratio
+        if not found.validity.valid:
+            doubts = "; ".join(f.text for f in found.validity.reasons)
+            results.remarks.append(f"latency of {case.name} against {entry.tool}: {doubts}")
+        _say(f"{case.name}: {found.sentence}")
 
 
 def _finish(results: Results, out: Path, *, readme: bool) -> int:

@@ -9,6 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from edgekit.canonicalize.vocabulary import VOCABULARY
+from edgekit.targets import Rules, load_rules
+from edgekit_converters.litert.registry import Emitter, emitters
 
 FOLDER = Path(__file__).parent
 NOTICE = "<!-- written by `make docs`; edit the code instead -->\n\n"
@@ -66,7 +71,39 @@ def _error_rows(base: type[Exception]) -> list[tuple[str, str, str]]:
     return rows
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line, "errors.md": error_table}
+def operator_table() -> str:
+    """Which canonical operators each format has, and in which arithmetic."""
+    rules, table = load_rules("litert"), {_base_name(target): e for target, e in emitters().items()}
+    names = sorted({_base_name(target) for target in VOCABULARY if hasattr(target, "_schema")})
+    lines = "\n".join(f"| `{name}` | {_operator_row(name, table.get(name), rules)} |" for name in names)
+    header = "| operator | LiteRT float | LiteRT int8 | LiteRT int16×8 | fused |\n|---|---|---|---|---|"
+    return f"# Operators by format\n\n{_OPERATORS}\n\n{header}\n{lines}\n"
+
+
+_OPERATORS = """\
+What a canonical graph may hold ([`edgekit/canonicalize`](../edgekit/canonicalize/__init__.py)), by ATen name, and what each
+format does with it. *Rewritten*: expressed in other operators of this table before quantization. *Any*: moves no data, so
+dtype and grid stay. *Fused*: activations the operator's kernel applies for free. An operator with *no* is an error that
+names your module, as is any that is not listed."""
+
+
+def _operator_row(name: str, emitter: Emitter | None, rules: Rules) -> str:
+    if name in rules.lower:
+        return "rewritten | by its parts | by its parts | "
+    if emitter is None:
+        return "no | no | no | "
+    if emitter.view:
+        return "yes | any | any | "
+    integer = ["yes" if bits in rules.activations and name in rules.activations[bits].kernels else "no" for bits in (8, 16)]
+    return f"yes | {integer[0]} | {integer[1]} | {', '.join(sorted(rules.fuse.get(name, ())))}"
+
+
+def _base_name(target: Any) -> str:
+    schema = getattr(target, "_schema", None)
+    return schema.name.partition("::")[2] if schema is not None else str(target)
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line, "errors.md": error_table, "operators.md": operator_table}
 
 
 def outdated() -> list[str]:

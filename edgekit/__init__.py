@@ -15,6 +15,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgekit.artifact import Artifact
     from edgekit.conversion import convert, explain
     from edgekit.data import Samples
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from edgekit.graph import Graph
+    from edgekit.loading import Dims
     from edgekit.preprocess import Preprocess
     from edgekit.profiling import compare, profile
     from edgekit.recipe import Recipe
@@ -78,22 +81,32 @@ _HOMES = {
 """Public name to the module that defines it; errors live in `edgekit.errors`."""
 
 
-def load(model: Any, example_inputs: Any = None, **options: Any) -> Graph:
+def load(
+    model: Any,
+    example_inputs: Any = None,
+    *,
+    dims: Dims | None = None,
+    batch: int = 1,
+    trust: bool = False,
+    weights: str | Path | None = None,
+) -> Graph:
     """Read a PyTorch or Keras model into a canonical `Graph`.
 
     Args:
         model: A module, a Keras model, an ``ExportedProgram``, a file, or ``file.py:callable``.
-        example_inputs: What the model is called with, for PyTorch modules.
-        **options: As of `edgekit.loading.export`.
+        example_inputs: What a PyTorch module is called with.
+        dims: Sizes of dynamic dimensions other than the batch: ``{"input": {1: 100}}``.
+        batch: Size of the batch dimension.
+        trust: Run code that a Keras file brings along (Lambda layers) or names (custom layers).
+        weights: A state dict or safetensors file to load into a PyTorch module first.
 
     Raises:
-        LoadError: It cannot be read as given.
-        ConversionError: It cannot be exported.
+        LoadError: It cannot be read or traced as given.
     """
     from edgekit.canonicalize import canonicalize
     from edgekit.loading import export
 
-    return canonicalize(export(model, example_inputs, **options))
+    return canonicalize(export(model, example_inputs, dims=dims, batch=batch, trust=trust, weights=weights))
 
 
 def __getattr__(name: str) -> Any:

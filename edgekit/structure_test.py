@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = {"edgekit": ROOT / "edgekit", "edgekit_converters": ROOT / "converters", "edgekit_runtimes": ROOT / "runtimes"}
 
 NOUNS = {"artifact", "data", "errors", "graph", "ops", "plugins", "preprocess", "progress", "recipe", "recipes", "schemas", "schemes",
-         "staging", "targets", "tensors", "worker"}  # fmt: skip
+         "staging", "targets", "tensors", "timing", "worker"}  # fmt: skip
 LAYERS = [NOUNS, {"loading"}, {"canonicalize"}, {"compress"}, {"conversion"}, {"verification", "profiling"}, {"report"}, {"cli"}]
 """From left to right: a module imports its own layer and those before it."""
 
@@ -134,6 +134,7 @@ def test_public_names():
 def test_type_checkers_see_the_names_that_are_imported_lazily():
     guarded = next(node for node in tree(ROOT / "edgekit" / "__init__.py").body if isinstance(node, ast.If))
     homes = {alias.name: node.module for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    homes = {name: module for name, module in homes.items() if name not in ("Path", "Dims")}  # of load's own signature
     assert set(homes) | {"load"} == set(edgekit.__all__)
     assert {name: module.removeprefix("edgekit.") for name, module in homes.items() if module != "edgekit.errors"} == edgekit._HOMES
 
@@ -152,7 +153,7 @@ def test_every_command_and_option_is_documented(name):
         if isinstance(parameter, click.Option):
             assert parameter.help and parameter.help.endswith("."), f"{name} {parameter.opts[0]}"
             assert parameter.opts[0] in help_text
-        else:
+        elif not isinstance(parameter.type, click.Choice):  # choices are spelled out in the usage line
             shown = parameter.make_metavar(click.Context(command)).strip("[].")
             assert shown in str(command.help), f"{name}'s help does not explain {shown}"
     assert {"--json", "--quiet", "--debug"} <= {opt for p in command.params for opt in p.opts}

@@ -60,11 +60,12 @@ def convert(terminal: Terminal, model: str, **options: Any) -> None:
     timings = options.pop("timings")
     with bars(terminal, f"converting {model}"):
         arguments = _arguments(options)
-        import edgekit
+        import torch  # noqa: F401 - the longest part of starting, so that it is counted as that
 
-        function = edgekit.convert
+        from edgekit.conversion import convert as run
+
         seconds[STARTING] = _age()
-        artifact = function(model, **arguments, on_step=lambda name, took: seconds.update({name: seconds.get(name, 0.0) + took}))
+        artifact = run(model, **arguments, on_step=lambda name, took: seconds.update({name: seconds.get(name, 0.0) + took}))
     seconds["total"] = _age()
     if terminal.as_json:
         _emit(terminal, artifact, seconds)
@@ -91,7 +92,7 @@ def _age() -> float:
     """Seconds since this process began, the interpreter's own start included."""
     import psutil
 
-    return time.time() - psutil.Process().create_time()
+    return time.time() - float(psutil.Process().create_time())
 
 
 def _emit(terminal: Terminal, artifact: Artifact, seconds: dict[str, float]) -> None:

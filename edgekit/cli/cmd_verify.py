@@ -1,0 +1,88 @@
+"""`edgekit verify`: does the artifact still answer as the float model does?"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.bars import bars
+from edgekit.cli.command import Terminal, command
+from edgekit.cli.measuring import label_table, write_text
+from edgekit.cli.parse import Dim, nested_dims
+from edgekit.cli.preprocessing import preprocess_options, take_preprocess
+
+if TYPE_CHECKING:
+    from edgekit.verification import Verdict
+
+
+@command("verify")
+@click.argument("artifact")
+@click.option("--data", "-d", help="Samples and labels: .npz, .npy or a folder of images; by default those kept in the artifact.")
+@click.option("--model", "-m", help="The float model, as convert takes it; by default the file the artifact was made from.")
+@click.option("--metric", help="accuracy, top5, accuracy:OUTPUT, or FILE.py:FUNCTION; by default accuracy where there are labels.")
+@click.option("--samples", type=click.IntRange(1), help="Use at most so many.")
+@click.option("--max-drop", type=float, help="Gate: how far the metric may fall below the float model's, such as 0.01.")
+@click.option("--min-accuracy", type=float, help="Gate: least value of the metric.")
+@click.option("--min-cosine", type=float, help="Gate: least cosine, of every output.")
+@click.option("--min-sqnr", type=float, help="Gate: least signal to quantization noise ratio in dB, of every output.")
+@click.option("--min-agreement", type=float, help="Gate: least top-1 agreement, of every output of scores.")
+@preprocess_options
+@click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, as given to convert.")
+@click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the float module.")
+@click.option("--trust", is_flag=True, help="Let code inside the model file run (Lambda layers).")
+@click.option("--runtime", help="What runs the artifact; by default the format's.")
+@click.option(
+    "--delegate",
+    type=click.Choice(["xnnpack", "none", "reference"]),
+    default="xnnpack",
+    show_default=True,
+    help="Kernels: a phone's default delegate, LiteRT's own, or its plain ones.",
+)
+@click.option("--no-record", is_flag=True, help="Leave the artifact's manifest as it is.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write a JUnit report here, a test case for each gate.")
+def verify(terminal: Terminal, artifact: str, **options: Any) -> int:
+    """Hold ARTIFACT, run on its real runtime, against the float model it was made from, on the same samples.
+
+    ARTIFACT is a folder made by edgekit convert. The verdict goes into its manifest. A gate that is not met exits with 1.
+
+    \b
+      edgekit verify build/model --data test.npz --max-drop 0.01
+    """
+    junit = options.pop("junit")
+    with bars(terminal, f"verifying {artifact}"):
+        options |= {"preprocess": take_preprocess(options), "dims": nested_dims(options["dims"]), "record": not options.pop("no_record")}
+        import edgekit
+
+        verdict = edgekit.verify(artifact, options.pop("model"), **options)
+    write_text(junit, verdict.to_junit)
+    if terminal.as_json:
+        document = verdict.to_json()
+        terminal.emit(document.pop("schema"), document)
+        return 0 if verdict.passed else 1
+    _show(terminal, verdict)
+    verdict.require()
+    return 0
+
+
+def _show(terminal: Terminal, verdict: Verdict) -> None:
+    from rich.table import Table
+
+    rows = [("samples", str(verdict.samples)), ("ran on", f"{verdict.runtime}, {verdict.delegate}"), ("against", verdict.reference)]
+    if metric := verdict.metric:
+        rows += [(f"{metric.name}, float", str(metric.reference)), (f"{metric.name}, artifact", str(metric.artifact))]
+        rows += [("paired difference", str(metric.difference))]
+    rows += [
+        ("gate", f"{gate}: {'met' if gate.passed else 'NOT MET'}") for gate in verdict.gates if gate.name != "finite" or not gate.passed
+    ]
+    rows += [("note", note) for note in verdict.notes]
+    table = Table("output", "max abs", "RMSE", "SQNR, dB", "cosine", "top-1 agreement", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for p in verdict.parity:
+        agreement = "" if p.agreement is None else f"{p.agreement:.1%}"
+        ratio = "exact" if math.isinf(p.sqnr_db) and p.max_abs == 0 else f"{p.sqnr_db:.1f}"
+        table.add_row(p.name, f"{p.max_abs:.3g}", f"{p.rmse:.3g}", ratio, f"{p.cosine:.6f}", agreement)
+    terminal.show(label_table(rows), "", table)

@@ -1,0 +1,58 @@
+"""Options that `profile` and `compare` share, and the tables both show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--on", default="host", show_default=True, help="The device: host is this machine."),
+    click.option("--runtime", help="What runs the model; by default the first that runs its format."),
+    click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads."),
+    click.option(
+        "--delegate",
+        type=click.Choice(["xnnpack", "none", "reference"]),
+        default="xnnpack",
+        show_default=True,
+        help="Kernels: a phone's default delegate, LiteRT's own, or its plain ones.",
+    ),
+    click.option("--min-time", type=float, help="Seconds of sampling a launch takes at least."),
+    click.option("--quick", is_flag=True, help="A first look: shorter and fewer launches, wider intervals."),
+)
+
+
+def measuring_options(function: F) -> F:
+    """Add the options, by the names `edgekit.profile` and `edgekit.compare` know them."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def label_table(rows: list[tuple[str, str]]) -> Any:
+    """Labels and texts as two columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False)
+    for label, text in rows:
+        table.add_row(Text(label, "bold"), text)
+    return table
+
+
+def write_text(path: Path | None, text: Callable[[], str]) -> None:
+    """Write a report where the user asked for it; nothing for None.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    if path is None:
+        return
+    from edgekit import staging
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging.write_file(path, text().encode())
