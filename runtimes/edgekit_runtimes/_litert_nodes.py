@@ -114,7 +114,8 @@ def arena_bytes(native: Any, subgraph: int) -> int | None:
 
 def _span(native: Any, tensor: int) -> tuple[int, int] | None:
     try:
-        native.TensorType(tensor, 0)  # asking for the address of a tensor that has no type crashes
+        native.TensorType(tensor, 0)  # asking for the address of a tensor that has no type,
+        native.TensorSize(tensor, 0)  # or no shape (scratch space a kernel did not need), crashes
         view = native.tensor(native, tensor)
     except ValueError:
         return None
