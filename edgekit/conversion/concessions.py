@@ -1,29 +1,49 @@
 """What a conversion could not do as one might assume: listed always, and refused where the user does not accept it.
 
-A note reads ``kind: what, where and why``. Each kind is a name the user may accept.
+In the manifest a note reads ``kind: what, where and why``. Each kind is a name the user may accept.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgekit.errors import ConversionError, UsageError
 
-KINDS = {
-    "float": "an operator without an integer kernel computes in float",
-    "requantized": "a value crosses between two grids, or between integers and floats, inside the model",
-    "transpose": "a tensor is reordered because its producer and its consumer want it in different orders",
-    "wider weights": "weights have more bits than asked, for want of a kernel",
-    "random calibration": "activation ranges were measured on noise",
-    "vendor": "the vendor's own converter wrote the file",
-    "frozen": "a dynamic dimension was fixed",
-    "cast": "a dtype the format lacks was replaced",
-    "other": "anything else",
-}
-"""Kinds of concession, and what each means."""
 
-_LOUD = {"float", "random calibration", "vendor"}
+@dataclass(frozen=True)
+class Kind:
+    """A kind of concession.
+
+    Attributes:
+        meaning: One line for the user.
+        pattern: What the notes of the steps that make it look like.
+        loud: Whether the user is warned at once.
+        declared: Whether it is a documented default, which needs no acceptance.
+    """
+
+    meaning: str
+    pattern: str
+    loud: bool = False
+    declared: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "batch": Kind("the batch dimension was fixed; --batch chooses its size", r"^batch dimension fixed", declared=True),
+    "dtype": Kind("an input or output has another dtype than the source's", r"\bis \w+ instead of \w+$"),
+    "float": Kind("an operator without an integer kernel computes in float", r"^float: |\bstays in float$", loud=True),
+    "requantized": Kind("a value changes its grid inside the model", r"^requantized: |\bbetween integer and float$"),
+    "transpose": Kind("a tensor is reordered, because producer and consumer want different orders", r"^TRANSPOSE\b"),
+    "weights": Kind("weights have more bits than asked, for want of a kernel", r"^int8 instead of|\bstays float32$"),
+    "calibration": Kind("the calibration data alone did not determine a grid", r"\bon the calibration data\b|\bdoes not fit int32\b"),
+    "random": Kind("activation ranges were measured on noise", r"^random calibration", loud=True),
+    "vendor": Kind("the vendor's own converter wrote the file", r"^written by the vendor's converter", loud=True),
+    "other": Kind("anything else", r""),
+}
+"""All kinds, by the names the user accepts them by."""
+
+_IN_MODULE = re.compile(r"\bin (\S+) stays in float$")
 
 
 class ConversionWarning(UserWarning):
@@ -32,26 +52,18 @@ class ConversionWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Note:
-    """One concession.
-
-    Attributes:
-        kind: A key of `KINDS`.
-        text: The whole sentence, its kind first.
-    """
+    """One concession: a key of `KINDS`, and a sentence."""
 
     kind: str
     text: str
 
-    @property
-    def loud(self) -> bool:
-        """Whether the user is warned of it at once."""
-        return self.kind in _LOUD
+    def __str__(self) -> str:
+        return self.text if self.text.startswith(f"{self.kind}: ") else f"{self.kind}: {self.text}"
 
 
 def note(text: str) -> Note:
-    """Read a note's kind off its text."""
-    kind = text.partition(":")[0]
-    return Note(kind, text) if kind in KINDS else Note("other", text)
+    """Tell a note's kind by its text."""
+    return Note(next(name for name, kind in KINDS.items() if re.search(kind.pattern, text)), text)
 
 
 def checked_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
@@ -66,20 +78,27 @@ def checked_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     return given
 
 
-def settle(texts: Iterable[str], accepted: tuple[str, ...] | None) -> tuple[Note, ...]:
+def settle(graph: Iterable[str], file: Iterable[str], accepted: tuple[str, ...] | None) -> tuple[Note, ...]:
     """All notes, once each; an error if one is of a kind that was not accepted.
 
     Args:
-        texts: Notes of the graph and the converter.
+        graph: What the steps up to the final graph noted.
+        file: What the converter noted of its file. An operator left in float that the graph's notes explain is not told twice.
         accepted: Kinds; None accepts all.
 
     Raises:
         ConversionError: A concession was not accepted.
     """
-    notes = tuple(note(text) for text in dict.fromkeys(texts))
-    refused = [n for n in notes if accepted is not None and n.kind not in accepted]
+    explained = [note(text) for text in dict.fromkeys(graph)]
+    notes = (*explained, *(n for n in map(note, dict.fromkeys(file)) if not _told(n, explained)))
+    refused = [n for n in notes if accepted is not None and n.kind not in accepted and not KINDS[n.kind].declared]
     if refused:
-        listed = "".join(f"\n  - {n.text}" for n in refused)
-        kinds = " ".join(f"--accept {k!r}" if " " in k else f"--accept {k}" for k in sorted({n.kind for n in refused}))
+        listed = "".join(f"\n  - {n}" for n in refused)
+        kinds = " ".join(f"--accept {k}" for k in sorted({n.kind for n in refused}))
         raise ConversionError(f"the conversion makes concessions that were not accepted:{listed}", next_step=f"accept them: {kinds}")
     return notes
+
+
+def _told(found: Note, explained: Iterable[Note]) -> bool:
+    module = _IN_MODULE.search(found.text)
+    return module is not None and any(n.kind == "float" and f"{module[1]!r}" in n.text for n in explained)

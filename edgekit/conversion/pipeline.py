@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import plugins
 from edgekit.artifact import RECIPE, Artifact, Manifest, SourceRecord, creating, seal, write_golden
 from edgekit.conversion.check import check
-from edgekit.conversion.concessions import ConversionWarning, checked_kinds, settle
+from edgekit.conversion.concessions import KINDS, ConversionWarning, checked_kinds, settle
 from edgekit.conversion.golden import golden_inputs, random_samples
 from edgekit.conversion.running import run_graph, runtime_for
 from edgekit.conversion.steps import OnStep, Steps
@@ -233,11 +233,11 @@ def _converter(request: Request) -> Converter:
 
 
 def _settled(emitted: Emitted, graph: Graph, request: Request) -> Emitted:
-    notes = settle((*graph.notes, *emitted.notes), request.accept)
+    notes = settle(graph.notes, emitted.notes, request.accept)
     for note in notes:
-        if note.loud:
-            warnings.warn(note.text, ConversionWarning, stacklevel=5)
-    return replace(emitted, notes=tuple(n.text for n in notes))
+        if KINDS[note.kind].loud:
+            warnings.warn(str(note), ConversionWarning, stacklevel=5)
+    return replace(emitted, notes=tuple(map(str, notes)))
 
 
 def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int) -> Manifest:
