@@ -179,11 +179,11 @@ def infer(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     return target(*meta_args, **meta_kwargs)
 
 
-def call(before: fx.Node, target: Any, *args: Any, like: fx.Node | None = None, **kwargs: Any) -> fx.Node:
-    """Insert a call before `before`, with its meta inferred and its module path taken from `like`."""
+def call(before: fx.Node, target: Any, *args: Any, like: fx.Node | None = None, val: Any = None, **kwargs: Any) -> fx.Node:
+    """Insert a call before `before`, with its module path taken from `like` and its meta inferred unless known (`val`)."""
     with before.graph.inserting_before(before):
         node = before.graph.call_function(target, args, kwargs)
-    node.meta["val"] = infer(target, args, kwargs)
+    node.meta["val"] = infer(target, args, kwargs) if val is None else val
     node.meta["module_path"] = module_path(like if like is not None else before)
     return node
 

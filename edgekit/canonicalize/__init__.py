@@ -1,26 +1,41 @@
 """Canonical form: what every graph looks like after loading, whatever framework it came from.
 
-The vocabulary (ATen overloads; nothing else may remain, ops outside it are kept whole and refused by converters by name):
+The vocabulary (ATen overloads, as data in `edgekit.canonicalize.vocabulary`). An op outside it is kept whole, and refused
+by name by converters that do not know it. All arguments are positional, in schema order and with defaults filled in, but
+for keyword-only ones.
 
-* linear algebra: ``convolution.default`` (1-D, 2-D, 3-D, transposed; weights as PyTorch lays them out),
-  ``linear.default``, ``matmul.default``, ``scaled_dot_product_attention.default``, ``lstm.input``, ``gru.input``
-* normalization: ``layer_norm.default``, ``group_norm.default``, ``rms_norm.default``. Batch norm never remains: it is
-  folded into the convolution or linear before it, else it is ``mul.Tensor`` and ``add.Tensor`` with constants shaped (C, 1, 1).
-* activation: ``relu``, ``clamp.default`` (relu6, hardtanh, clip, clamp_min, clamp_max all become this; a bound may be None),
-  ``gelu``, ``silu``, ``sigmoid``, ``tanh``, ``hardswish``, ``hardsigmoid``, ``elu``, ``leaky_relu``, ``softplus``, ``mish``,
-  ``prelu``, ``glu``, ``softmax.int``, ``log_softmax.int``, ``erf``
-* elementwise: ``add.Tensor``, ``sub.Tensor``, ``mul.Tensor``, ``div.Tensor``, ``pow.Tensor_Tensor``, ``minimum``, ``maximum``: both operands are
-  nodes (a Python scalar becomes a 0-d constant of the other operand's dtype), no ``alpha``, no rounding mode; ``neg``, ``abs``, ``exp``, ``log``, ``sqrt``, ``rsqrt``, ``sin``, ``cos``,
-  ``floor``, ``round``, ``where.self``, ``gt/lt/ge/le/eq/ne.Tensor``, ``logical_and``, ``logical_or``, ``logical_not``, ``_to_copy`` (dtype changes only)
-* reduction: ``mean.dim``, ``sum.dim_IntList``, ``amax``, ``amin``, ``prod.dim_int`` (dims non-negative and sorted), ``cumsum``, ``argmax``, ``topk``
-* pooling and resize: ``avg_pool2d``, ``max_pool2d`` (1-D pools become these between reshapes; global average pooling is ``mean.dim``),
-  ``upsample_nearest2d.vec``, ``upsample_bilinear2d.vec``, ``pixel_shuffle``, ``pixel_unshuffle``, ``pad.default`` (constant, reflect, replicate)
-* shape and index: ``reshape`` (static sizes, no -1), ``permute``, ``expand``, ``cat``, ``slice.Tensor`` (non-negative static bounds; split, chunk, select,
-  unbind, narrow become slices and reshapes), ``flip``, ``repeat``, ``gather``, ``index_select``, ``embedding.default``
-* control: ``getitem`` only on ``lstm``, ``gru`` and ``topk``; constants are ``get_attr`` nodes (buffers of the root module)
+* Linear algebra: ``convolution.default`` (1-D, 2-D, 3-D, transposed; weights as PyTorch lays them out; one number a
+  spatial dimension), ``linear.default`` (weight and bias are constants), ``matmul.default`` (rank 2 or more),
+  ``scaled_dot_product_attention.default``, ``lstm.input``, ``gru.input``.
+* Normalization: ``layer_norm.default``, ``group_norm.default`` (instance norm too), ``rms_norm.default``. Batch norm never
+  remains: it is folded into the convolution or linear before it (or after it, where that is exact), else it is
+  ``mul.Tensor`` and ``add.Tensor`` with constants that have size 1 in every dimension but the channel's.
+* Activation: ``relu``, ``clamp.default`` (relu6, hardtanh, clip, clamp_min and clamp_max; a bound may be None), ``gelu``,
+  ``silu``, ``sigmoid``, ``tanh``, ``hardswish``, ``hardsigmoid``, ``elu(x, alpha)``, ``leaky_relu``,
+  ``softplus(x, beta, threshold)``, ``mish``, ``prelu``, ``glu``, ``softmax.int``, ``log_softmax.int``, ``erf``.
+* Elementwise: ``add``, ``sub``, ``mul``, ``div.Tensor``, ``pow.Tensor_Tensor``, ``minimum``, ``maximum``: both operands are
+  nodes of the result's dtype (a Python scalar is a 0-d constant), no ``alpha``, no rounding mode; ``neg``, ``abs``, ``exp``,
+  ``log``, ``sqrt``, ``rsqrt``, ``sin``, ``cos``, ``floor``, ``round``, ``where.self``, ``gt``, ``lt``, ``ge``, ``le``,
+  ``eq``, ``ne.Tensor``, ``logical_and``, ``logical_or``, ``logical_not``, ``_to_copy(x, dtype=…)``. Constant arithmetic in
+  a row is at most one ``mul`` and one ``add``.
+* Reduction: ``mean.dim``, ``sum.dim_IntList``, ``amax``, ``amin``, ``prod.dim_int`` (dims non-negative and sorted, keepdim
+  given), ``cumsum``, ``argmax``, ``topk``.
+* Pooling and resize: ``avg_pool2d``, ``max_pool2d`` (1-D pools become these between reshapes; a pool of the whole image is
+  ``mean.dim`` over [2, 3]), ``upsample_nearest2d.vec(x, [h, w], None)``, ``upsample_bilinear2d.vec(x, [h, w], align, None)``,
+  ``pixel_shuffle``, ``pixel_unshuffle``, ``pad.default(x, pads, mode, value)`` (constant, reflect, replicate; no crops).
+* Shape and index: ``reshape`` (static sizes, no -1; never two in a row), ``permute``, ``expand``, ``cat``, ``slice.Tensor``
+  (static non-negative bounds; split, chunk, select, unbind, narrow and roll become slices and reshapes), ``flip``,
+  ``repeat``, ``gather``, ``index_select`` (1-D index), ``embedding.default(weight, ids)``.
+* Control: ``getitem`` only on ``lstm``, ``gru`` and ``topk``. Constants are ``get_attr`` nodes of root buffers.
 
-Functional (no in-place op), static shapes, float32, ids int32; no asserts, dropout, no-op casts, copies; constants folded. Convolutions
-chain without a permute between them: a channels-last source has at most one permute at each edge of the model.
+Functional (no in-place op), static shapes, float32; no asserts, dropout, no-op casts or copies; constants folded. Integers
+are int32: int64 inputs become int32 inputs (with a note), and what ATen gives in int64 (``argmax``, ``topk``, sums of
+integers) is cast right after it; ``gather`` alone reads an int64 index, through a cast.
+
+Symmetric zero padding is part of the convolution; asymmetric ("SAME") padding is a ``pad`` before it. Convolutions, pools,
+elementwise calls, reductions, ``cat``, ``pad``, ``slice`` and ``softmax`` chain without a permute between them: a
+channels-last source has at most one permute at each edge of the model, and around layers that normalize or
+multiply along the last dimension. A Dense layer after a channels-last Flatten reads the channels-first order.
 """
 
 from __future__ import annotations

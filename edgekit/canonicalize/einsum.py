@@ -27,15 +27,16 @@ def einsum(graph: fx.Graph) -> None:
 
 
 def _einsum(node: fx.Node) -> fx.Node | None:
-    equation, operands = str(node.args[0]).replace(" ", ""), node.args[1]
+    equation: str = str(node.args[0]).replace(" ", "")
+    operands: list[fx.Node] = node.args[1]  # type: ignore[assignment]
     inputs, arrow, output = equation.partition("->")
     terms = inputs.split(",")
     if not arrow or "." in equation or len(terms) != 2 or any(len(set(t)) != len(t) for t in terms):
         return None
-    a, b = operands  # type: ignore[misc]
+    a, b = operands
     left, right = terms
-    a, left = _sum_out(node, a, left, right + output)  # type: ignore[arg-type]
-    b, right = _sum_out(node, b, right, left + output)  # type: ignore[arg-type]
+    a, left = _sum_out(node, a, left, right + output)
+    b, right = _sum_out(node, b, right, left + output)
     sizes = {**dict(zip(left, shape_of(a), strict=True)), **dict(zip(right, shape_of(b), strict=True))}
     batch = [i for i in output if i in left and i in right]
     rows = [i for i in output if i in left and i not in right]

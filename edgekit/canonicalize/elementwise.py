@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, overloads
-from edgekit.graph import argument, call, constant, dtype_of
+from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, broadcast, overloads
+from edgekit.graph import argument, call, constant, dtype_of, shape_of
 
 aten = torch.ops.aten
 
@@ -33,18 +33,23 @@ def operand(before: fx.Node, value: Any, dtype: torch.dtype) -> fx.Node:
 
 def binary(before: fx.Node, target: Any, a: Any, b: Any, dtype: torch.dtype) -> fx.Node:
     """A two-operand call on operands of one dtype."""
-    return call(before, target, operand(before, a, dtype), operand(before, b, dtype))
+    x, y = operand(before, a, dtype), operand(before, b, dtype)
+    shape = broadcast(shape_of(x), shape_of(y))
+    return call(before, target, x, y, val=torch.empty(shape, dtype=torch.bool if target in _COMPARISONS else dtype, device="meta"))
+
+
+_COMPARISONS = overloads("gt.Tensor lt.Tensor ge.Tensor le.Tensor eq.Tensor ne.Tensor")
 
 
 def _arithmetic(target: Any, swap: bool = False) -> Rule:
-    def rule(node: fx.Node) -> fx.Node:
+    def rule(node: fx.Node) -> fx.Node | None:
         dtype = dtype_of(node)
         a, b = node.args[:2] if not swap else (node.args[1], node.args[0])
-        alpha = node.kwargs.get("alpha", node.args[2] if len(node.args) > 2 else 1)
+        alpha: Any = node.kwargs.get("alpha", node.args[2] if len(node.args) > 2 else 1)
         if alpha != 1:
-            scaled = node.args[1] if not swap else node.args[0]
-            product = binary(node, aten.mul.Tensor, scaled, alpha, dtype) if isinstance(scaled, fx.Node) else scaled * alpha  # type: ignore
-            a, b = (a, product)
+            b = binary(node, aten.mul.Tensor, b, alpha, dtype) if isinstance(b, fx.Node) else b * alpha
+        elif node.target is target and all(isinstance(v, fx.Node) and dtype_of(v) is dtype for v in (a, b)):
+            return None
         return binary(node, target, a, b, dtype)
 
     return rule
@@ -77,7 +82,8 @@ def _clamp(low: str | float | None, high: str | float | None) -> Rule:
         bounds = [argument(node, bound) if isinstance(bound, str) else bound for bound in (low, high)]
         if bounds == [0, None]:
             return call(node, aten.relu.default, node.args[0])
-        return call(node, aten.clamp.default, node.args[0], *[None if b is None else _number(node, b) for b in bounds])
+        numbers = [None if b is None else _number(node, b) for b in bounds]
+        return call(node, aten.clamp.default, node.args[0], *numbers, val=node.meta["val"])
 
     return rule
 
@@ -102,11 +108,14 @@ def _square(node: fx.Node) -> fx.Node:
 def _pow(node: fx.Node) -> fx.Node:
     x, exponent = node.args[:2]
     dtype = dtype_of(node)
-    times = lambda a, b: binary(node, aten.mul.Tensor, a, b, dtype)  # noqa: E731
+
+    def times(a: Any, b: Any) -> fx.Node:
+        return binary(node, aten.mul.Tensor, a, b, dtype)
+
     powers: dict[float, Callable[[], fx.Node]] = {
         2: lambda: times(x, x),
         3: lambda: times(times(x, x), x),
-        4: lambda: (lambda s: times(s, s))(times(x, x)),
+        4: lambda: times(times(times(x, x), x), x),
         0.5: lambda: call(node, aten.sqrt.default, operand(node, x, dtype)),
         -0.5: lambda: call(node, aten.rsqrt.default, operand(node, x, dtype)),
         -1: lambda: binary(node, aten.div.Tensor, 1, x, dtype),
@@ -162,7 +171,7 @@ def _expm1(node: fx.Node) -> fx.Node:
 
 def _unary(target: Any) -> Rule:
     """The same call under one name; an integer operand is cast first."""
-    return lambda node: call(node, target, operand(node, node.args[0], dtype_of(node)))
+    return lambda node: call(node, target, operand(node, node.args[0], dtype_of(node)), val=node.meta["val"])
 
 
 def _both(names: str, rule: Rule) -> dict[object, Rule]:

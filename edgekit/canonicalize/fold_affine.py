@@ -110,8 +110,8 @@ def _input_factors(layer: fx.Node, weight: Tensor, vector: Tensor) -> Tensor:
     spatial = [1] * (weight.dim() - 2)
     if _transposed(layer):
         return vector.reshape(-1, 1, *spatial).expand_as(weight)
-    groups = layer.args[8] if layer.target is _CONVOLUTION else 1
-    by_group = vector.reshape(groups, 1, -1).expand(groups, weight.shape[0] // groups, -1)  # type: ignore[arg-type]
+    groups: int = layer.args[8] if layer.target is _CONVOLUTION else 1  # type: ignore[assignment]
+    by_group = vector.reshape(groups, 1, -1).expand(groups, weight.shape[0] // groups, -1)
     return by_group.reshape(weight.shape[0], weight.shape[1], *spatial)
 
 

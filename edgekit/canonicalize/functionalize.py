@@ -50,7 +50,7 @@ def functional_program(program: ExportedProgram) -> ExportedProgram:
     Raises:
         LoadError: The model writes to its own inputs or buffers, so that one call changes the next.
     """
-    result = program.run_decompositions({})
+    result: ExportedProgram = program.run_decompositions({})
     kinds = {OutputKind.BUFFER_MUTATION: "buffer", OutputKind.USER_INPUT_MUTATION: "input"}
     for spec in result.graph_signature.output_specs:
         if spec.kind in kinds:

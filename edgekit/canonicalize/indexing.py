@@ -31,7 +31,7 @@ def indexing(graph: fx.Graph) -> None:
     apply_rules(graph, _RULES)
 
 
-def part(before: fx.Node, x: fx.Node, dim: int, start: int, end: int, step: int = 1) -> fx.Node:
+def part(before: fx.Node, x: fx.Node, dim: int, start: int, end: int, *, step: int = 1) -> fx.Node:
     """``x[start:end:step]`` along a dimension; `x` itself where that is all of it."""
     if start == 0 and step == 1 and end == shape_of(x)[dim]:
         return x
@@ -45,7 +45,8 @@ def _split(node: fx.Node) -> None:
     pieces = list(pairwise(bounds))
     for user in list(node.users):
         assert user.target is operator.getitem
-        start, end = pieces[user.args[1]]  # type: ignore[call-overload]
+        index: int = user.args[1]  # type: ignore[assignment]
+        start, end = pieces[index]
         substitute(user, part(user, x, dim, start, end))
     node.graph.erase_node(node)
 
@@ -74,7 +75,7 @@ def _slice(node: fx.Node) -> fx.Node:
     x, dim, start, end, step = arguments(node)
     dim = non_negative(dim, len(shape_of(x)))
     start, end, step = slice(start, end, step).indices(shape_of(x)[dim])
-    return part(node, x, dim, start, max(end, start), step)
+    return part(node, x, dim, start, max(end, start), step=step)
 
 
 def _narrow(node: fx.Node) -> fx.Node:

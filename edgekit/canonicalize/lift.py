@@ -108,6 +108,6 @@ def _on_meta(value: Any, node: fx.Node) -> Any:
             f"a tensor has shape {list(value.shape)}, whose sizes depend on the data or on an input size",
             accepted="static shapes",
             module=node.meta.get("module_path") or None,
-            next_step="give every dynamic dimension a value, and move data-dependent code (non-maximum suppression, boolean indexing) after the model",
+            next_step="give dynamic dimensions a value; move data-dependent code (boolean indexing, suppression) after the model",
         )
     return torch.empty(tuple(value.shape), dtype=value.dtype, device="meta")

@@ -1,6 +1,7 @@
 """Merge reshapes, permutes and expands with the ones before them, and drop those that do nothing.
 
-Given: ``reshape(reshape(x, a), b)``; ``permute(permute(x, p), q)``; a ``mean`` that drops dimensions after a reshape puts them back; ``add(expand(c), x)``.
+Given: ``reshape(reshape(x, a), b)``; ``permute(permute(x, p), q)``; a ``mean`` that drops dimensions, and a reshape
+    that puts them back; ``add(expand(c), x)``.
 Result: ``reshape(x, b)``; ``permute(x, p∘q)``; a ``mean`` that keeps them; ``add(c, x)``.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from edgekit.canonicalize.rewriting import calls, permuted, reshaped
+from edgekit.canonicalize.rewriting import broadcast, calls, permuted
 from edgekit.canonicalize.vocabulary import BINARY, TERNARY
 from edgekit.graph import call, is_call, shape_of, substitute
 
@@ -41,7 +42,7 @@ def _merge_reshape(node: fx.Node) -> None:
     x = node.args[0]
     assert isinstance(x, fx.Node)
     while is_call(x, aten.reshape.default):
-        x = x.args[0]  # type: ignore[assignment]
+        x = x.args[0]
         assert isinstance(x, fx.Node)
     if shape_of(x) == shape_of(node):
         node.replace_all_uses_with(x)
@@ -72,5 +73,5 @@ def _drop_expands(node: fx.Node) -> None:
         source = operand.args[0]
         assert isinstance(source, fx.Node)
         shapes = [shape_of(source) if a is operand else shape_of(a) for a in node.args if isinstance(a, fx.Node)]
-        if torch.broadcast_shapes(*shapes) == torch.Size(shape_of(node)):
+        if broadcast(*shapes) == shape_of(node):
             node.replace_input_with(operand, source)

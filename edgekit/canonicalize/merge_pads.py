@@ -9,6 +9,7 @@ Into a layer only if the pad is symmetric, of zeros (of -∞ for a maximum) and 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import fx
@@ -80,7 +81,7 @@ def _fits(layer: fx.Node, extra: list[int]) -> bool:
     return all(2 * (o + e) <= w for w, o, e in zip(window, own, extra, strict=True))
 
 
-_PADS_WITH = {
+_PADS_WITH: dict[object, Callable[[fx.Node, object, list[int]], bool]] = {
     aten.convolution.default: _convolution_pads,
     aten.avg_pool2d.default: _average_pads,
     aten.max_pool2d.default: _maximum_pads,

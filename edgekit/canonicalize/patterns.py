@@ -41,14 +41,11 @@ def _match(pattern: Any, node: Any, found: dict[Hole, fx.Node]) -> dict[Hole, fx
         return {**found, pattern: node}
     if isinstance(pattern, int | float):
         return found if _equals(node, float(pattern)) else None
-    if pattern is None:
-        return found if node is None else None
     target, *operands = pattern
     if not is_call(node, target) or len(node.args) < len(operands):
         return None
-    if (result := _match_all(operands, node.args, found)) is not None:
-        return result
-    return _match_all(operands, node.args[::-1], found) if target in _COMMUTATIVE else None
+    result = _match_all(operands, node.args, found)
+    return _match_all(operands, node.args[::-1], found) if result is None and target in _COMMUTATIVE else result
 
 
 def _match_all(patterns: list[Any], nodes: Any, found: dict[Hole, fx.Node]) -> dict[Hole, fx.Node] | None:

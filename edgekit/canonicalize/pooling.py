@@ -85,6 +85,7 @@ def _adaptive(reduction: Any, pool: Any) -> Rule:
     """Global pooling is a reduction; windows that divide the image are an ordinary pool; others are left."""
 
     def rule(node: fx.Node) -> fx.Node | None:
+        x: fx.Node
         x, sizes = arguments(node)
         output = shape_of(node)[-len(sizes) :]
         spatial = shape_of(x)[-len(sizes) :]

@@ -1,7 +1,8 @@
 """Spell every product of matrices ``linear`` where one factor is a constant weight, else ``matmul``.
 
 Given: ``torch.addmm(b, x, w)``, ``torch.bmm(x, y)``, ``x @ w`` with a constant matrix ``w``, ``F.linear(x, y)`` with a computed ``y``.
-Result: ``linear(x, wᵀ, b)``, ``matmul(x, y)``, ``linear(x, wᵀ, None)``, ``matmul(x, yᵀ)``. Both operands of a ``matmul`` have rank 2 or more.
+Result: ``linear(x, wᵀ, b)``, ``matmul(x, y)``, ``linear(x, wᵀ, None)``, ``matmul(x, yᵀ)``. Operands of ``matmul`` have rank 2
+    or more.
 """
 
 from __future__ import annotations

@@ -87,6 +87,11 @@ def permuted(before: fx.Node, x: fx.Node, dims: Iterable[int]) -> fx.Node:
     return x if order == sorted(order) else call(before, aten.permute.default, x, order, like=before)
 
 
+def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that operands of these shapes broadcast to."""
+    return tuple(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
+
+
 def non_negative(dim: int, rank: int) -> int:
     """A dimension counted from the front."""
     return dim + max(rank, 1) if dim < 0 else dim

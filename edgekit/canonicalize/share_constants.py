@@ -13,7 +13,6 @@ from torch import Tensor, fx
 
 from edgekit.graph import constant_value
 
-
 _LARGE = 1024
 
 

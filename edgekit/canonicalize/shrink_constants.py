@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx
 
-from edgekit.canonicalize.rewriting import calls
+from edgekit.canonicalize.rewriting import broadcast, calls
 from edgekit.canonicalize.vocabulary import BINARY, TERNARY
 from edgekit.graph import constant, constant_value, shape_of
 
@@ -39,4 +39,4 @@ def _shrunk(value: Tensor) -> Tensor:
 
 def _still_full(node: fx.Node, operand: fx.Node, small: Tensor) -> bool:
     shapes = [tuple(small.shape) if a is operand else shape_of(a) for a in node.args if isinstance(a, fx.Node)]
-    return torch.broadcast_shapes(*shapes) == torch.Size(shape_of(node))
+    return broadcast(*shapes) == shape_of(node)

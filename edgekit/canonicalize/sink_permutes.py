@@ -14,6 +14,7 @@ layout) is permuted first of all, so that the pad meets its convolution.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -70,7 +71,7 @@ class _Sinking:
             if node.op == "placeholder":
                 self._enter(node)
             elif node.op == "output":
-                node.args = fx.node.map_arg(node.args, lambda n, at=node: self._value(n, at))
+                node.args = fx.node.map_arg(node.args, functools.partial(self._value, before=node))
             elif node.op == "call_function":
                 self._visit(node)
 
@@ -93,8 +94,9 @@ class _Sinking:
         if rebuilt is not None:
             self.views[node] = rebuilt
             return
-        node.args = fx.node.map_arg(node.args, lambda n: self._value(n, node))
-        node.kwargs = fx.node.map_arg(node.kwargs, lambda n: self._value(n, node))
+        value = functools.partial(self._value, before=node)
+        node.args = fx.node.map_arg(node.args, value)
+        node.kwargs = fx.node.map_arg(node.kwargs, value)
 
     def _rebuild(self, node: fx.Node) -> View | None:
         """The call on bases, and the order of its result; None if the call needs its operands as they are."""
@@ -168,6 +170,12 @@ class _Sinking:
         return self.made[base, order]
 
 
+def _rebuilt(node: fx.Node, order: Order, *args: Any) -> View:
+    """The call on bases, whose result is that of `node` before `order`."""
+    value = node.meta["val"].permute(inverse(order))
+    return call(node, node.target, *args, like=node, val=torch.empty(value.shape, dtype=value.dtype, device="meta"), **node.kwargs), order
+
+
 def _pointwise(pass_: _Sinking, node: fx.Node) -> View | None:
     operands = node.all_input_nodes
     rank = len(shape_of(node))
@@ -175,7 +183,7 @@ def _pointwise(pass_: _Sinking, node: fx.Node) -> View | None:
     if order is None:
         return None
     args = fx.node.map_arg(node.args, lambda n: pass_.in_order(n, order, node))
-    return call(node, node.target, *args, like=node, **node.kwargs), order
+    return _rebuilt(node, order, *args)
 
 
 def _concatenate(pass_: _Sinking, node: fx.Node) -> View | None:
@@ -184,13 +192,19 @@ def _concatenate(pass_: _Sinking, node: fx.Node) -> View | None:
     if order is None:
         return None
     bases = [pass_.in_order(t, order, node) for t in tensors]
-    return call(node, node.target, bases, order[node.args[1]], like=node), order  # type: ignore[index]
+    dim: int = node.args[1]  # type: ignore[assignment]
+    return _rebuilt(node, order, bases, order[dim])
+
+
+def _dim(node: fx.Node) -> int:
+    return int(node.args[1])  # type: ignore[arg-type]
 
 
 def _along_one(pass_: _Sinking, node: fx.Node) -> View | None:
     base, order = pass_._view(node.args[0])
+    dim: int = node.args[1]  # type: ignore[assignment]
     rest = fx.node.map_arg(node.args[2:], lambda n: pass_._value(n, node))
-    return call(node, node.target, base, order[node.args[1]], *rest, like=node, **node.kwargs), order  # type: ignore[index]
+    return _rebuilt(node, order, base, order[dim], *rest)
 
 
 def _reduce(pass_: _Sinking, node: fx.Node) -> View | None:
@@ -200,17 +214,16 @@ def _reduce(pass_: _Sinking, node: fx.Node) -> View | None:
     dims = list(node.args[1]) if several else [node.args[1]]  # type: ignore[arg-type]
     renamed = sorted(order[d] for d in dims)
     keep = bool(node.args[2])
-    new = call(node, node.target, base, renamed if several else renamed[0], keep, like=node, **node.kwargs)
     if keep:
-        return new, order
+        return _rebuilt(node, order, base, renamed if several else renamed[0], keep)
     left = [o for d, o in enumerate(order) if d not in dims]
     ranks = sorted(left)
-    return new, tuple(ranks.index(o) for o in left)
+    return _rebuilt(node, tuple(ranks.index(o) for o in left), base, renamed if several else renamed[0], keep)
 
 
 def _flip(pass_: _Sinking, node: fx.Node) -> View | None:
     base, order = pass_._view(node.args[0])
-    return call(node, node.target, base, sorted(order[d] for d in node.args[1]), like=node), order  # type: ignore
+    return _rebuilt(node, order, base, sorted(order[d] for d in node.args[1]))  # type: ignore[union-attr]
 
 
 def _sized(pass_: _Sinking, node: fx.Node) -> View | None:
@@ -219,7 +232,7 @@ def _sized(pass_: _Sinking, node: fx.Node) -> View | None:
     sizes: list[int] = list(node.args[1])  # type: ignore[arg-type]
     if len(sizes) != len(order):
         return None
-    return call(node, node.target, base, [sizes[d] for d in inverse(order)], like=node), order
+    return _rebuilt(node, order, base, [sizes[d] for d in inverse(order)])
 
 
 def _pad(pass_: _Sinking, node: fx.Node) -> View | None:
@@ -233,7 +246,7 @@ def _pad(pass_: _Sinking, node: fx.Node) -> View | None:
     if node.args[2] != "constant" and listed > rank - 2:
         return None
     renamed = [p for d in range(rank - 1, rank - 1 - listed, -1) for p in by_dim.get(d, [0, 0])]
-    return call(node, node.target, base, renamed, *node.args[2:], like=node), order
+    return _rebuilt(node, order, base, renamed, *node.args[2:])
 
 
 _REBUILD: dict[Any, Callable[[_Sinking, fx.Node], View | None]] = {
