@@ -12,12 +12,13 @@ from torch import fx
 from edgekit.graph import argument, aten
 from edgekit.tensors import Grid
 from edgekit_converters.litert.emission import OP, Emission, Form, Outcome
-from edgekit_converters.litert.fusion import clamp_bounds, implied
+from edgekit_converters.litert.fusion import Bounds, clamp_bounds, implied
 from edgekit_converters.litert.registry import INT8, INT16, emits
 from edgekit_converters.litert.values import Value, limits, quantized
 
 _HALF = {INT8: Grid(INT8, (1 / 256,), (-128,)), INT16: Grid(INT16, (1 / 32768,), (0,))}
 _TANH = {INT8: Grid(INT8, (1 / 128,), (0,)), INT16: Grid(INT16, (1 / 32768,), (0,))}
+_RELUS: dict[Bounds, int] = {(0.0, None): OP.RELU, (0.0, 6.0): OP.RELU6, (-1.0, 1.0): OP.RELU_N1_TO_1}
 _LOG_SOFTMAX = {INT8: Grid(INT8, (16 / 256,), (127,))}
 
 
@@ -35,13 +36,13 @@ def clamp(emission: Emission, node: fx.Node, out: Outcome) -> Value:
         assert out.grid is not None
         value = emission.on_grid(value, out.grid)
         return value if implied(bounds, out.grid) else _between(emission, value, bounds, out)
-    whole = {(0.0, None): OP.RELU, (0.0, 6.0): OP.RELU6, (-1.0, 1.0): OP.RELU_N1_TO_1}.get(bounds)
+    whole = _RELUS.get(bounds)
     if whole is not None and out.dtype == "float32":
         return emission.unary(whole, value, out)
     return _between(emission, value, bounds, out)
 
 
-def _between(emission: Emission, value: Value, bounds: tuple[float | None, float | None], out: Outcome) -> Value:
+def _between(emission: Emission, value: Value, bounds: Bounds, out: Outcome) -> Value:
     for bound, code in zip(bounds, (OP.MAXIMUM, OP.MINIMUM), strict=True):
         if bound is not None:
             tensors, form = emission.aligned(out, [value, _like(bound, out)])

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import check_float, check_integer
 
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import check_float, check_integer
 
 EVERY, NO_REFERENCE = ("xnnpack", "built-in", "reference"), ("xnnpack", "built-in")
 UNARY = {

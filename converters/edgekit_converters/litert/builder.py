@@ -20,12 +20,10 @@ from edgekit.errors import ConversionError
 from edgekit.tensors import Grid
 from edgekit_converters.litert.versions import version
 
-TYPES: dict[str, int] = {
-    "float32": schema.TensorType.FLOAT32, "float16": schema.TensorType.FLOAT16, "int4": schema.TensorType.INT4, "int8": schema.TensorType.INT8,
-    "uint8": schema.TensorType.UINT8, "int16": schema.TensorType.INT16, "int32": schema.TensorType.INT32, "int64": schema.TensorType.INT64,
-    "bool": schema.TensorType.BOOL,
-}  # fmt: skip
-_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+_KINDS = ("float32", "float16", "int4", "int8", "uint8", "int16", "int32", "int64", "bool")
+TYPES: dict[str, int] = {name: getattr(schema.TensorType, name.upper()) for name in _KINDS}
+"""Dtype name to the schema's number."""
+_NAMES: dict[int, str] = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _LIMIT = 2**31 - 2**16  # flatbuffer offsets are signed 32-bit
 
 
@@ -105,7 +103,9 @@ class Builder:
                 kept.append(op)
         return kept[::-1]
 
-    def serialize(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: Mapping[str, bytes]) -> memoryview:
+    def serialize(
+        self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: Mapping[str, bytes]
+    ) -> memoryview:
         """The model as a flatbuffer with one signature, ``serving_default``.
 
         Raises:
@@ -115,14 +115,15 @@ class Builder:
         model = _Packing(self, operators, inputs, outputs).model(description, metadata)
         size = sum(len(b.data) for b in model.buffers if b.data is not None)
         if size > _LIMIT:
-            raise ConversionError(f"the model holds {size / 2**30:.1f} GiB of weights; a .tflite file ends at 2 GiB", next_step="quantize the weights")
+            held = f"the model holds {size / 2**30:.1f} GiB of weights"
+            raise ConversionError(f"{held}; a .tflite file ends at 2 GiB", next_step="quantize the weights")
         flat = flatbuffers.Builder(size + 2**16 + 512 * len(operators))
         flat.Finish(model.Pack(flat), b"TFL3")
         return memoryview(flat.Bytes)[flat.Head() :]
 
 
 def _digest(data: np.ndarray) -> bytes:
-    return hashlib.sha256(data).digest()  # processors have instructions for it: twice as fast as any other
+    return hashlib.sha256(data.data).digest()  # most processors have instructions for it
 
 
 def pack_int4(array: np.ndarray) -> np.ndarray:
@@ -136,7 +137,7 @@ def pack_int4(array: np.ndarray) -> np.ndarray:
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     """A buffer whose bytes start at a multiple of 16, as the schema demands (``force_align: 16``)."""
 
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - overrides the generated name
+    def Pack(self, builder: flatbuffers.Builder) -> int:
         if self.data is None:
             return int(super().Pack(builder))
         builder.StartVector(1, len(self.data), 16)
@@ -170,7 +171,8 @@ class _Packing:
             operators=[self._operator(op) for op in self.operators],
             name=b"main",
         )
-        entries = [schema.MetadataT(name=name.encode(), buffer=self._buffer(np.frombuffer(data, np.uint8), data)) for name, data in metadata.items()]
+        texts = {name: self._buffer(np.frombuffer(data, np.uint8), data) for name, data in metadata.items()}
+        entries = [schema.MetadataT(name=name.encode(), buffer=buffer) for name, buffer in texts.items()]
         return schema.ModelT(
             version=3,
             operatorCodes=[schema.OperatorCodeT(deprecatedBuiltinCode=min(c, 127), version=v, builtinCode=c) for c, v in self.codes],
@@ -228,4 +230,5 @@ class _Packing:
         def tensor_map(names: Mapping[str, int]) -> list[Any]:
             return [schema.TensorMapT(name=name.encode(), tensorIndex=self.index[i]) for name, i in names.items()]
 
-        return schema.SignatureDefT(inputs=tensor_map(self.inputs), outputs=tensor_map(self.outputs), signatureKey=b"serving_default", subgraphIndex=0)
+        inputs, outputs = tensor_map(self.inputs), tensor_map(self.outputs)
+        return schema.SignatureDefT(inputs=inputs, outputs=outputs, signatureKey=b"serving_default", subgraphIndex=0)

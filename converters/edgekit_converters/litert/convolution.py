@@ -113,7 +113,7 @@ def _convolved(emission: Emission, call: _Call, out: Outcome) -> Value:
     depthwise = call.groups == channels and call.groups > 1
     tensor, padding = _windowed(emission, call, out)
     weight = weight_tensor(emission, out, call.data, call.weight, (1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
-    bias = bias_tensor(emission, call.node, out, call.data, call.weight, filters, channel_axis=0)
+    bias = bias_tensor(emission, out, call.data, call.weight)
     geometry = {
         "padding": padding, "strideH": call.stride[0], "strideW": call.stride[1], "dilationHFactor": call.dilation[0],
         "dilationWFactor": call.dilation[1], "fusedActivationFunction": out.activation,
@@ -132,7 +132,7 @@ def _convolved_3d(emission: Emission, call: _Call, out: Outcome) -> Value:
     plain = replace(out, dtype="float32", compute="float32", grid=None)
     tensor, padding = _windowed(emission, call, plain)
     weight = weight_tensor(emission, plain, call.data, call.weight, (2, 3, 4, 1, 0))
-    bias = bias_tensor(emission, call.node, plain, call.data, call.weight, call.weight.shape[0], channel_axis=0)
+    bias = bias_tensor(emission, plain, call.data, call.weight)
     depth, height, width = call.stride
     options = schema.Conv3DOptionsT(
         padding=padding, strideD=depth, strideH=height, strideW=width, dilationDFactor=call.dilation[0], dilationHFactor=call.dilation[1],
@@ -147,8 +147,9 @@ def _transposed(emission: Emission, call: _Call, out: Outcome) -> Value:
     if len(call.stride) != 2:
         raise emission.refusal(call.node, "TFLite has no transposed 3-D convolution", accepted="1-D and 2-D")
     if call.groups != 1:
-        raise emission.refusal(call.node, "TFLite has no grouped transposed convolution", accepted="groups=1", next_step="split it by groups")
-    call = _undilated(call)
+        why = "TFLite has no grouped transposed convolution"
+        raise emission.refusal(call.node, why, accepted="groups=1", next_step="split it by groups")
+    call = _with_plain_kernel(call)
     sizes, wanted = call.data.shape[2:], call.result[2:]
     kernel = call.weight.shape[2:]
     crops = [before for before, _ in call.pads]
@@ -161,7 +162,7 @@ def _transposed(emission: Emission, call: _Call, out: Outcome) -> Value:
     samples, filters = call.result[:2]
     tensor = emission.operand(out, call.data, (0, 2, 3, 1))
     weight = weight_tensor(emission, out, call.data, call.weight, (1, 2, 3, 0))
-    bias = bias_tensor(emission, call.node, out, call.data, call.weight, filters, channel_axis=1)
+    bias = bias_tensor(emission, out, call.data, call.weight, channel_axis=1)
     options = schema.TransposeConvOptionsT(
         padding=SAME if same else VALID, strideH=call.stride[0], strideW=call.stride[1], fusedActivationFunction=out.activation
     )
@@ -173,14 +174,18 @@ def _transposed(emission: Emission, call: _Call, out: Outcome) -> Value:
     return emission.op(OP.SLICE, [value.tensor, begin, size], out, Form.of(call.result, (0, 2, 3, 1)), schema.SliceOptionsT())
 
 
-def _undilated(call: _Call) -> _Call:
-    """A dilated kernel as a plain one with zeros between its taps."""
-    if set(call.dilation) == {1}:
-        return call
+def _with_plain_kernel(call: _Call) -> _Call:
+    """A dilated kernel as one with zeros between its taps; and behind them where the result ends a stride or more after the last."""
     assert call.weight.data is not None
     *outer, rows, columns = call.weight.data.shape
-    down, across = call.dilation
-    spread = np.zeros((*outer, (rows - 1) * down + 1, (columns - 1) * across + 1), call.weight.data.dtype)
-    spread[..., ::down, ::across] = call.weight.data
+    (down, across), kernel = call.dilation, (rows, columns)
+    reach = [(taps - 1) * spread + 1 for taps, spread in zip(kernel, call.dilation, strict=True)]
+    sides = zip(call.data.shape[2:], call.stride, reach, call.result[2:], call.pads, strict=True)
+    missing = [max(wanted + crop - (n - 1) * s - r, 0) for n, s, r, wanted, (crop, _) in sides]
+    behind = [m if m >= s else 0 for m, s in zip(missing, call.stride, strict=True)]
+    if set(call.dilation) == {1} and not any(behind):
+        return call
+    spread = np.zeros((*outer, reach[0] + behind[0], reach[1] + behind[1]), call.weight.data.dtype)
+    spread[..., : reach[0] : down, : reach[1] : across] = call.weight.data
     weight = replace(Value.constant(spread, call.weight.grid), dtype=call.weight.dtype)
     return replace(call, weight=weight, dilation=(1, 1))

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import check_float, check_integer
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import check_float, check_integer
 
 
 @st.composite
@@ -16,13 +16,13 @@ def convolutions(draw, transposed=False):
     each = lambda low, high: [draw(st.integers(low, high)) for _ in range(dims)]  # noqa: E731
     kernel, stride, dilation, padding = each(1, 4), each(1, 3), each(1, 2), each(0, 2)
     sizes = each(4, 9)
-    extra = [draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation)] if transposed else [0] * dims
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+    extra = [draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)] if transposed else [0] * dims
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     if transposed:
-        assume(all((n - 1) * s - 2 * p + r + e > 0 for n, s, p, r, e in zip(sizes, stride, padding, reach, extra)))
+        assume(all((n - 1) * s - 2 * p + r + e > 0 for n, s, p, r, e in zip(sizes, stride, padding, reach, extra, strict=True)))
         weight = [inner, outer, *kernel]
     else:
-        assume(all(n + 2 * p >= r for n, p, r in zip(sizes, padding, reach)))
+        assume(all(n + 2 * p >= r for n, p, r in zip(sizes, padding, reach, strict=True)))
         weight = [groups * outer, inner, *kernel]
     x = torch.randn(draw(st.integers(1, 2)), inner * groups, *sizes)
     w = torch.randn(weight)

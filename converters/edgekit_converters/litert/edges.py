@@ -72,9 +72,8 @@ def _edge_grid(grid: Grid | None, dtype: str, spec: TensorSpec, side: str) -> Gr
     if (grid.dtype, dtype) == ("int8", "uint8"):
         return replace(grid, dtype="uint8", zero_point=tuple(z + 128 for z in grid.zero_point))
     accepted = ["int8", "uint8", "float32"] if grid.dtype == "int8" else [grid.dtype, "float32"]
-    raise ConversionError(
-        f"{side} {spec.name!r} was asked for as {dtype}, but is quantized to {grid.dtype}", accepted=accepted, next_step=f"choose another {side}_dtype"
-    )
+    asked = f"{side} {spec.name!r} was asked for as {dtype}, but is quantized to {grid.dtype}"
+    raise ConversionError(asked, accepted=accepted, next_step=f"choose another {side}_dtype")
 
 
 def _encoded(emission: Emission, value: Value, spec: TensorSpec, dtype: str) -> Value:

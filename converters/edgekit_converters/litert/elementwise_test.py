@@ -1,11 +1,11 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import check_float, check_integer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import check_float, check_integer
 
 BINARY = {
     "add": aten.add.Tensor,
@@ -15,6 +15,14 @@ BINARY = {
     "minimum": aten.minimum.default,
 }
 UNARY = ["abs", "exp", "log", "sqrt", "rsqrt", "neg", "sin", "cos", "floor", "ceil", "round"]
+
+
+def divided(x, c):
+    return aten.div.Tensor(x, c)
+
+
+def raised(x, c):
+    return aten.pow.Tensor_Tensor(x, c)
 
 
 @st.composite
@@ -39,7 +47,7 @@ def test_binary(name, case, constant, seed):
     def function(x, y):
         return BINARY[name](aten.permute.default(x, back), y)
 
-    graph = graph_of(lambda x0, c: function(x0, c), [a], c=b) if constant else graph_of(function, [a, b])
+    graph = graph_of(function, [a], y=b) if constant else graph_of(function, [a, b])
     inputs = [a] if constant else [a, b]
     check_float(graph, inputs)
     check_integer(graph, inputs)
@@ -69,12 +77,12 @@ def test_division(case, seed):
     graph = graph_of(aten.div.Tensor, [a, b])
     check_float(graph, [a, b])
     check_integer(graph, [a, b])
-    check_float(graph_of(lambda x0, c: aten.div.Tensor(x0, c), [a], c=b), [a])
+    check_float(graph_of(divided, [a], c=b), [a])
 
 
 def test_division_by_a_power_of_two_multiplies():
     a = torch.randn(3, 4)
-    graph = graph_of(lambda x0, c: aten.div.Tensor(x0, c), [a], c=torch.tensor(8.0))
+    graph = graph_of(divided, [a], c=torch.tensor(8.0))
     assert [op.name for op in check_float(graph, [a]).ops] == ["MUL"]
 
 
@@ -92,7 +100,7 @@ def test_unary(name):
 @pytest.mark.parametrize("exponent", [2.0, 0.5, -0.5, 3.0, 1.7])
 def test_power(exponent):
     x = torch.rand(2, 3) + 0.5
-    check_float(graph_of(lambda x0, c: aten.pow.Tensor_Tensor(x0, c), [x], c=torch.tensor(exponent)), [x])
+    check_float(graph_of(raised, [x], c=torch.tensor(exponent)), [x])
 
 
 def test_operands_that_lie_differently_need_one_transpose():

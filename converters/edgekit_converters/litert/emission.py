@@ -107,7 +107,12 @@ class Emission:
         shapes = [shape_of(n) for n in node.all_input_nodes if isinstance(n.meta.get("val"), torch.Tensor)]
         name = f"aten.{op_name(node)}"
         return ConversionError(
-            f"cannot write {name} as TFLite: {why}", op=name, shapes=shapes, accepted=accepted, module=module_path(node), next_step=next_step
+            f"cannot write {name} as TFLite: {why}",
+            op=name,
+            shapes=shapes,
+            accepted=accepted,
+            module=module_path(node),
+            next_step=next_step,
         )
 
     def note(self, text: str) -> None:
@@ -130,7 +135,9 @@ class Emission:
         order = self.order(value) or tuple(range(value.rank))
         return (*(d for d in order if d != dim), dim)
 
-    def operand(self, out: Outcome, value: Value | Any, order: Sequence[int] | None = None, *, share: bool = False, trim: bool = False) -> int:
+    def operand(
+        self, out: Outcome, value: Value | Any, order: Sequence[int] | None = None, *, share: bool = False, trim: bool = False
+    ) -> int:
         """The tensor of an operand as `out`'s kernel reads it.
 
         Args:
@@ -218,7 +225,7 @@ class Emission:
             source = self.stored(value, order)
         else:
             form, source = Form(value.layout, self.shape(value)), value.tensor
-        tensor = self.once(OP.DEQUANTIZE, (source,), form.shape, None, "float32")
+        tensor = self.once(OP.DEQUANTIZE, (source,), form.shape, dtype="float32")
         return Value(form.layout, "float32", tensor=tensor)
 
     def on_grid(self, value: Value, grid: Grid) -> Value:
@@ -227,7 +234,7 @@ class Emission:
             return value
         if value.data is not None:
             raise AssertionError("a constant is rounded by its own fake-quantize node")
-        tensor = self.once(OP.QUANTIZE, (value.tensor,), self.shape(value), None, grid.dtype, grid)
+        tensor = self.once(OP.QUANTIZE, (value.tensor,), self.shape(value), dtype=grid.dtype, grid=grid)
         return replace(value, tensor=tensor, dtype=grid.dtype, grid=grid, dynamic=False)
 
     def aligned(self, out: Outcome, values: Sequence[Value], *, share: bool = False) -> tuple[list[int], Form]:
@@ -276,7 +283,14 @@ class Emission:
         self.builder.operator(OP.RESHAPE, [source, self.ints(shape)], [target], schema.ReshapeOptionsT(newShape=list(shape)), self.path)
 
     def once(
-        self, code: int, inputs: tuple[int, ...], shape: tuple[int, ...], options: Any, dtype: str | None = None, grid: Grid | None = None
+        self,
+        code: int,
+        inputs: tuple[int, ...],
+        shape: tuple[int, ...],
+        options: Any = None,
+        *,
+        dtype: str | None = None,
+        grid: Grid | None = None,
     ) -> int:
         """Write a data-movement or grid-changing operator, or find the one already written."""
         source = self.builder.tensors[inputs[0]]

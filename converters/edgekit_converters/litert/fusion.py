@@ -15,7 +15,8 @@ from edgekit_converters.litert.registry import Emitter
 from edgekit_converters.litert.values import limits
 
 ACTIVATION = schema.ActivationFunctionType
-_FUSED = {(0.0, None): ACTIVATION.RELU, (0.0, 6.0): ACTIVATION.RELU6, (-1.0, 1.0): ACTIVATION.RELU_N1_TO_1}
+Bounds = tuple[float | None, float | None]
+FUSED: dict[Bounds, int] = {(0.0, None): ACTIVATION.RELU, (0.0, 6.0): ACTIVATION.RELU6, (-1.0, 1.0): ACTIVATION.RELU_N1_TO_1}
 
 
 def outcome(emission: Emission, node: fx.Node, emitter: Emitter) -> tuple[Outcome, fx.Node]:
@@ -38,12 +39,12 @@ def outcome(emission: Emission, node: fx.Node, emitter: Emitter) -> tuple[Outcom
             assert rounding is not None
             return Outcome(node, shape_of(node), grid.dtype, grid.dtype, grid, activation), rounding
         last, bounds, rounding = node, None, _only_user(node)  # a clamp no kernel fuses is an operator of its own, in float
-    activation = _FUSED.get(bounds, ACTIVATION.NONE) if bounds is not None else ACTIVATION.NONE
+    activation = ACTIVATION.NONE if bounds is None else FUSED.get(bounds, ACTIVATION.NONE)
     last = last if activation != ACTIVATION.NONE else node
     return Outcome(node, shape_of(node), "float32", "float32", None, activation), last
 
 
-def clamp_bounds(node: fx.Node) -> tuple[float | None, float | None]:
+def clamp_bounds(node: fx.Node) -> Bounds:
     """The bounds that a relu or clamp node imposes."""
     if is_call(node, aten.relu.default):
         return 0.0, None
@@ -51,7 +52,7 @@ def clamp_bounds(node: fx.Node) -> tuple[float | None, float | None]:
     return (None if low is None else float(low)), (None if high is None else float(high))
 
 
-def implied(bounds: tuple[float | None, float | None], grid: Grid) -> bool:
+def implied(bounds: Bounds, grid: Grid) -> bool:
     """Whether rounding to `grid` clamps to `bounds` anyway."""
     (low, high), (smallest, largest) = bounds, limits(grid.dtype)
     scale, zero = grid.scale[0], grid.zero_point[0]
@@ -64,29 +65,29 @@ def dtype_name(dtype: torch.dtype) -> str:
     return {"int64": "int32", "float64": "float32"}.get(name, name)
 
 
-def _integer_activation(bounds: tuple[float | None, float | None] | None, grid: Grid) -> int | None:
+def _integer_activation(bounds: Bounds | None, grid: Grid) -> int | None:
     """The activation to fuse into an integer kernel, or None if no kernel fuses it."""
     if bounds is None or implied(bounds, grid):
         return int(ACTIVATION.NONE)
-    if bounds in _FUSED:
-        return int(_FUSED[bounds])
-    partial = [kind for fused, kind in _FUSED.items() if _same_on(grid, bounds, fused)]
+    if bounds in FUSED:
+        return int(FUSED[bounds])
+    partial = [kind for fused, kind in FUSED.items() if _same_on(grid, bounds, fused)]
     return int(partial[0]) if partial else None
 
 
-def _same_on(grid: Grid, wanted: tuple[float | None, float | None], fused: tuple[float | None, float | None]) -> bool:
+def _same_on(grid: Grid, wanted: Bounds, fused: Bounds) -> bool:
     """Whether two clamps leave the same integers of `grid`."""
     return _ends(grid, wanted) == _ends(grid, fused)
 
 
-def _ends(grid: Grid, bounds: tuple[float | None, float | None]) -> tuple[int, int]:
+def _ends(grid: Grid, bounds: Bounds) -> tuple[int, int]:
     (low, high), (smallest, largest) = bounds, limits(grid.dtype)
     scale, zero = grid.scale[0], grid.zero_point[0]
     first = smallest if low is None else max(smallest, round(low / scale) + zero)
     return first, largest if high is None else min(largest, round(high / scale) + zero)
 
 
-def _clamp_after(node: fx.Node) -> tuple[fx.Node | None, tuple[float | None, float | None] | None]:
+def _clamp_after(node: fx.Node) -> tuple[fx.Node | None, Bounds | None]:
     user = _only_user(node)
     if user is not None and is_call(user, aten.relu.default, aten.clamp.default) and user.args[0] is node:
         return user, clamp_bounds(user)

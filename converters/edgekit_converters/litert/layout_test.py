@@ -1,9 +1,10 @@
 import math
 
 import numpy as np
-from edgekit_converters.litert.layout import Layout
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from edgekit_converters.litert.layout import Layout
 
 
 def logical(layout: Layout, storage: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import ai_edge_litert.schema_py_generated as schema
 import numpy as np
 from torch import fx
 
-from edgekit.graph import aten
+from edgekit.graph import argument, aten, is_call
 from edgekit_converters.litert.emission import NONE, OP, Emission, Form, Outcome
 from edgekit_converters.litert.layout import Layout
 from edgekit_converters.litert.registry import INT8, INT16, emits
@@ -25,7 +25,7 @@ def linear(emission: Emission, node: fx.Node, out: Outcome) -> Value:
         if len(node.args) > 2 and node.args[2] is not None:
             raise emission.refusal(node, "its weight is not a constant", next_step="write it as a matmul and an add")
         return _batched(emission, out, data, weight.permute((1, 0)))
-    return _connected(emission, node, out, data, weight)
+    return _connected(emission, out, data, weight)
 
 
 @emits(aten.matmul.default, integers=(INT8, INT16))
@@ -35,7 +35,7 @@ def matmul(emission: Emission, node: fx.Node, out: Outcome) -> Value:
     if left.rank == 1 or right.rank == 1:
         return _with_vectors(emission, node, out, left, right)
     if right.data is not None and right.rank == 2 and left.data is None and _constant_matrix(out, right):
-        return _connected(emission, node, out, left, right.permute((1, 0)))
+        return _connected(emission, out, left, right.permute((1, 0)))
     return _batched(emission, out, left, right)
 
 
@@ -58,8 +58,7 @@ def _with_vectors(emission: Emission, node: fx.Node, out: Outcome, left: Value, 
     return value
 
 
-def _connected(emission: Emission, node: fx.Node, out: Outcome, data: Value, weight: Value) -> Value:
-    blockwise = weight.block_scales is not None
+def _connected(emission: Emission, out: Outcome, data: Value, weight: Value) -> Value:
     if data.data is not None:
         data = _written(emission, data)
     data, weight = _columns_as_stored(data, weight) or (_innermost(emission, data), weight)
@@ -67,37 +66,21 @@ def _connected(emission: Emission, node: fx.Node, out: Outcome, data: Value, wei
     shape = emission.builder.tensors[tensor].shape
     depth, width = weight.shape[1], weight.shape[0]
     keep = data.rank > 2 and len(shape) > 2 and shape[-1] == depth
-    result = (*shape[:-1], width) if keep else (math.prod(shape) // depth, width)
-    layout = _rows(data.layout, width)
-    options = schema.FullyConnectedOptionsT(fusedActivationFunction=out.activation, keepNumDims=keep)
-    if blockwise:
-        return _blockwise(emission, node, out, tensor, weight, Form(layout, result), options)
-    kernel = weight_tensor(emission, out, data, weight, (0, 1))
-    given = node.args[2] if len(node.args) > 2 else None
-    bias = -1 if given is None else bias_tensor(emission, node, out, data, weight, width, channel_axis=0)
-    return emission.op(OP.FULLY_CONNECTED, [tensor, kernel, bias], out, Form(layout, result), options)
+    form = Form(_rows(data.layout, width), (*shape[:-1], width) if keep else (math.prod(shape) // depth, width))
+    biased = is_call(out.node, aten.linear.default) and argument(out.node, "bias") is not None
+    inputs = [tensor, weight_tensor(emission, out, data, weight, (0, 1)), bias_tensor(emission, out, data, weight) if biased else -1]
+    blockwise = weight.block_scales is not None
+    options = schema.FullyConnectedOptionsT(fusedActivationFunction=NONE if blockwise else out.activation, keepNumDims=keep)
+    value = emission.op(OP.FULLY_CONNECTED, inputs, out, form, options)
+    return _after_blockwise(emission, value, out) if blockwise else value
 
 
-def _blockwise(
-    emission: Emission, node: fx.Node, out: Outcome, tensor: int, weight: Value, form: Form, options: schema.FullyConnectedOptionsT
-) -> Value:
-    """int4 weights with a scale for each block of a row; the activation apart, because LiteRT's own kernel forgets it."""
-    assert weight.data is not None and weight.block_scales is not None
-    scales = emission.builder.constant(weight.block_scales.astype(np.float16))
-    kernel = emission.builder.constant(weight.data, weight.grid, dtype="int4", scales=scales)
-    given = node.args[2] if len(node.args) > 2 else None
-    bias = -1 if given is None else bias_tensor(emission, node, out, Value.constant(np.zeros(1, np.float32)), weight, weight.shape[0], channel_axis=0)
+def _after_blockwise(emission: Emission, value: Value, out: Outcome) -> Value:
+    """The activation apart from the blockwise product, because LiteRT's own kernel forgets it."""
     emission.note("blockwise int4 weights are read rightly by XNNPACK and LiteRT's built-in kernels, not by its reference kernels")
-    activation, options.fusedActivationFunction = options.fusedActivationFunction, NONE
-    value = emission.op(OP.FULLY_CONNECTED, [tensor, kernel, bias], out, form, options)
-    if activation == NONE:
-        return value
-    codes = {
-        schema.ActivationFunctionType.RELU: OP.RELU,
-        schema.ActivationFunctionType.RELU6: OP.RELU6,
-        schema.ActivationFunctionType.RELU_N1_TO_1: OP.RELU_N1_TO_1,
-    }
-    return emission.unary(codes[activation], value, out)
+    kinds = schema.ActivationFunctionType
+    apart = {kinds.RELU: OP.RELU, kinds.RELU6: OP.RELU6, kinds.RELU_N1_TO_1: OP.RELU_N1_TO_1}
+    return emission.unary(apart[out.activation], value, out) if out.activation in apart else value
 
 
 def _written(emission: Emission, data: Value) -> Value:

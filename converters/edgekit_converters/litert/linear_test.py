@@ -1,11 +1,11 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import check_float, check_integer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import check_float, check_integer
 
 
 def linear_graph(x, w, b, before=lambda x: x, relu=False):
@@ -71,7 +71,7 @@ def test_matmul(batch, sizes, drop, flips, constant):
     if constant == "left":
         graph, inputs = graph_of(lambda x0, c: function(c, x0), [b], c=a), [b]
     elif constant == "right":
-        graph, inputs = graph_of(lambda x0, c: function(x0, c), [a], c=b), [a]
+        graph, inputs = graph_of(function, [a], y=b), [a]
     else:
         graph, inputs = graph_of(function, [a, b]), [a, b]
     emitted = check_float(graph, inputs)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
-from edgekit_converters.litert.testing import run, write
 
 from edgekit.errors import ConversionError
 from edgekit.graph import aten
 from edgekit.plugins import Encoding
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import run, write
 
 X = torch.randn(1, 3)
 LABELLED = Encoding(labels=("cat", "dog", "ünïcode"), description="Tells cats from dogs.")

@@ -31,7 +31,7 @@ def max_pool(emission: Emission, node: fx.Node, out: Outcome) -> Value:
     if padding is None:
         padding, low = VALID, _smallest(node, out)
         tensor = padded(emission, tensor, _pads(windows), low)
-    return _pool(emission, OP.MAX_POOL_2D, tensor, padding, windows, out)
+    return _pool(emission, tensor, padding, windows, out)
 
 
 @emits(aten.avg_pool2d.default, integers=(INT8, INT16))
@@ -44,23 +44,23 @@ def avg_pool(emission: Emission, node: fx.Node, out: Outcome) -> Value:
         return _mean(emission, value, out)
     padding, counted = scheme(windows), bool(argument(node, "count_include_pad"))
     touched = any(w.before or w.after > 0 for w in windows)
-    if padding == VALID or padding == SAME and not (counted and touched):
+    if padding == VALID or (padding == SAME and not (counted and touched)):
         tensor = emission.operand(out, value, _CHANNELS_LAST, share=True)
-        return _pool(emission, OP.AVERAGE_POOL_2D, tensor, padding, windows, out)
-    return _corrected(emission, node, value, windows, out, counted)
+        return _pool(emission, tensor, padding, windows, out)
+    return _corrected(emission, value, windows, out, counted)
 
 
-def _corrected(emission: Emission, node: fx.Node, value: Value, windows: Sequence[Window], out: Outcome, counted: bool) -> Value:
+def _corrected(emission: Emission, value: Value, windows: Sequence[Window], out: Outcome, counted: bool) -> Value:
     """The pool of the zero-padded plane, times window / elements counted where the two differ (then in float)."""
-    own = [_pair(argument(node, "padding"))[i] for i in (0, 1)]
+    own = [_pair(argument(out.node, "padding"))[i] for i in (0, 1)]
     counts = [_counts(w, pad if counted else 0) for w, pad in zip(windows, own, strict=True)]
     factor = np.divide(windows[0].kernel * windows[1].kernel, np.multiply.outer(*counts), dtype=np.float32)
     if np.all(factor == 1):
         tensor = padded(emission, emission.operand(out, value, _CHANNELS_LAST, share=True), _pads(windows))
-        return _pool(emission, OP.AVERAGE_POOL_2D, tensor, VALID, windows, out)
+        return _pool(emission, tensor, VALID, windows, out)
     plain = replace(out, dtype="float32", compute="float32", grid=None)
     tensor = padded(emission, emission.operand(plain, value, _CHANNELS_LAST), _pads(windows))
-    pooled = _pool(emission, OP.AVERAGE_POOL_2D, tensor, VALID, windows, plain)
+    pooled = _pool(emission, tensor, VALID, windows, plain)
     tensors, form = emission.aligned(plain, [pooled, Value.constant(factor)])
     result = emission.op(OP.MUL, tensors, plain, form, schema.MulOptionsT())
     return result if out.grid is None else emission.on_grid(result, out.grid)
@@ -114,8 +114,9 @@ def _non_negative(node: Any) -> bool:
     return is_call(node, aten.sigmoid.default, aten.softmax.int)
 
 
-def _pool(emission: Emission, code: int, tensor: int, padding: int | None, windows: Sequence[Window], out: Outcome) -> Value:
+def _pool(emission: Emission, tensor: int, padding: int | None, windows: Sequence[Window], out: Outcome) -> Value:
     rows, columns = windows
+    code = OP.MAX_POOL_2D if is_call(out.node, aten.max_pool2d.default) else OP.AVERAGE_POOL_2D
     options = schema.Pool2DOptionsT(
         padding=padding, strideH=rows.stride, strideW=columns.stride, filterHeight=rows.kernel, filterWidth=columns.kernel
     )

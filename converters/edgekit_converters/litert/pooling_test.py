@@ -1,11 +1,11 @@
 import pytest
 import torch
-from edgekit_converters.litert.testing import check_float, check_integer
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import check_float, check_integer
 
 
 @st.composite
@@ -13,7 +13,7 @@ def pools(draw):
     pair = lambda low, high: [draw(st.integers(low, high)) for _ in range(2)]  # noqa: E731
     kernel, stride, sizes = pair(1, 4), pair(1, 3), pair(4, 9)
     padding = [draw(st.integers(0, k // 2)) for k in kernel]
-    assume(all(n + 2 * p >= k for n, p, k in zip(sizes, padding, kernel)))
+    assume(all(n + 2 * p >= k for n, p, k in zip(sizes, padding, kernel, strict=True)))
     return torch.randn(draw(st.integers(1, 2)), draw(st.integers(1, 4)), *sizes), (kernel, stride, padding), draw(st.booleans())
 
 
@@ -51,4 +51,4 @@ def test_int16():
 def test_a_pool_of_the_whole_plane_is_a_mean(dtype):
     x = torch.randn(1, 5, 6, 3)
     graph = graph_of(lambda x0: aten.avg_pool2d.default(aten.permute.default(x0, [0, 3, 1, 2]), [5, 6]), [x])
-    assert [op.name for op in dtype(graph, [x]).ops][0] == "MEAN"
+    assert next(op.name for op in dtype(graph, [x]).ops) == "MEAN"

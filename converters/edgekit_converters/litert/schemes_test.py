@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from edgekit_converters.litert.testing import run, write
-from torch import nn
 
 from edgekit.compress.quantize import Quantize
 from edgekit.graph import aten
@@ -12,6 +10,7 @@ from edgekit.plugins import Encoding
 from edgekit.recipe import Context
 from edgekit.targets import load_rules
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.litert.testing import run, to_grid, write
 
 BOTH, ALL = ("xnnpack", "built-in"), ("xnnpack", "built-in", "reference")
 
@@ -23,7 +22,8 @@ def network(kind: str):
         weights = {"w": torch.randn(48, 64) / 8, "b": torch.randn(48), "v": torch.randn(32, 48) / 7}
         return graph_of(lambda x0, w, b, v: aten.linear.default(aten.relu.default(aten.linear.default(x0, w, b)), v), [x], **weights), x
     x = torch.randn(1, 8, 9, 9)
-    shape, groups = {"conv": ((16, 8, 3, 3), 1), "depthwise": ((16, 1, 3, 3), 8), "grouped": ((16, 4, 3, 3), 2)}.get(kind, ((8, 16, 3, 3), 1))
+    shapes = {"conv": ((16, 8, 3, 3), 1), "depthwise": ((16, 1, 3, 3), 8), "grouped": ((16, 4, 3, 3), 2), "transposed": ((8, 16, 3, 3), 1)}
+    shape, groups = shapes[kind]
     transposed = kind == "transposed"
 
     def function(x0, w, b):
@@ -83,8 +83,7 @@ def test_static(kind, scheme, dtype):
     rounded = Quantize(scheme, calibration="minmax")(graph, Context(load_rules("litert"), samples))
     emitted, model = write(rounded, Encoding(dtype, "float32"))
     assert not [op for op in emitted.ops if op.dtype == "float32" and op.name != "DEQUANTIZE"]
-    grid = emitted.inputs[0].grid
-    feed = np.clip(np.rint(x.numpy() / np.float32(grid.scale[0])) + grid.zero_point[0], np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+    feed = to_grid(x.numpy(), emitted.inputs[0])
     want = rounded(x)[0].numpy()
     for kernels in BOTH if (kind, scheme) == ("depthwise", "w4a8") else ALL:  # the reference kernels' int4 goes by an older version
         step = np.abs(want).max() / (2**7 if dtype == "int8" else 2**15)

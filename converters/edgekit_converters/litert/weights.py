@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from torch import fx
 
 from edgekit.graph import argument
 from edgekit.tensors import Grid
@@ -14,7 +13,10 @@ from edgekit_converters.litert.values import Value
 
 
 def weight_tensor(emission: Emission, out: Outcome, data: Value, weight: Value, order: Sequence[int]) -> int:
-    """The weight, stored in `order`: integers for integer and hybrid kernels; else float, dequantized by an operator if it is compressed."""
+    """The weight, stored in `order`: integers for integer, hybrid and blockwise kernels, else float, dequantized by an operator."""
+    if weight.block_scales is not None and weight.data is not None:
+        scales = emission.builder.constant(weight.block_scales.astype(np.float16))
+        return emission.builder.constant(weight.data, weight.grid, dtype="int4", scales=scales)
     if out.integer or hybrid(data, weight):
         return emission.stored(weight, order)
     return emission.operand(out, weight, order)
@@ -25,8 +27,9 @@ def hybrid(data: Value, weight: Value) -> bool:
     return data.dynamic and data.grid is None and weight.grid is not None
 
 
-def bias_tensor(emission: Emission, node: fx.Node, out: Outcome, data: Value, weight: Value, count: int, *, channel_axis: int) -> int:
+def bias_tensor(emission: Emission, out: Outcome, data: Value, weight: Value, channel_axis: int = 0) -> int:
     """The bias, zeros if there is none; for integer kernels int32 (int64 beside int16 activations) in steps of data × weight."""
+    node, count = out.node, weight.shape[channel_axis]
     given = argument(node, "bias")
     value = None if given is None else emission.value(given)
     if value is not None and value.data is None:
@@ -36,7 +39,8 @@ def bias_tensor(emission: Emission, node: fx.Node, out: Outcome, data: Value, we
         return emission.builder.constant(bias)
     assert data.grid is not None and weight.grid is not None
     if weight.grid.axis not in (None, channel_axis):
-        raise emission.refusal(node, f"its weight's scales lie along axis {weight.grid.axis}", accepted=f"axis {channel_axis}, the output channels")
+        why = f"its weight's scales lie along axis {weight.grid.axis}"
+        raise emission.refusal(node, why, accepted=f"axis {channel_axis}, the output channels")
     dtype = np.int64 if out.compute == "int16" else np.int32
     scale = np.float32(data.grid.scale[0]) * np.asarray(weight.grid.scale, np.float32)
     info = np.iinfo(dtype)

@@ -60,7 +60,13 @@ def check_float(graph: Graph, inputs: Sequence[Tensor], kernels: Sequence[str] =
 
 
 def check_integer(
-    graph: Graph, inputs: Sequence[Tensor], kernels: Sequence[str] = tuple(KERNELS), bits: int = 8, steps: int = 1, all_integer: bool = True
+    graph: Graph,
+    inputs: Sequence[Tensor],
+    kernels: Sequence[str] = tuple(KERNELS),
+    *,
+    bits: int = 8,
+    steps: int = 1,
+    all_integer: bool = True,
 ) -> Emitted:
     """Round the graph by the rules, write it with integer inputs and outputs, and hold every output to the rounded graph's."""
     rounded = fake_quantized(graph, inputs, bits)
@@ -85,7 +91,7 @@ def to_grid(array: np.ndarray, spec: Any) -> np.ndarray:
         return array.astype(spec.dtype)
     low, high = limits(spec.dtype)
     steps = np.rint(array / np.float32(spec.grid.scale[0])) + spec.grid.zero_point[0]
-    return np.clip(steps, low, high).astype(spec.dtype)
+    return np.asarray(np.clip(steps, low, high), spec.dtype)
 
 
 def fake_quantized(graph: Graph, inputs: Sequence[Tensor], bits: int = 8) -> Graph:
@@ -94,7 +100,7 @@ def fake_quantized(graph: Graph, inputs: Sequence[Tensor], bits: int = 8) -> Gra
     ranges = _ranges(graph, inputs)
     rules = _RULES.activations[bits]
     merged: dict[fx.Node, list[fx.Node]] = {n: [n] for n in graph.nodes}
-    rounded = [n for n in graph.nodes if n.op == "placeholder" or is_call(n) and op_name(n) in rules.kernels]
+    rounded = [n for n in graph.nodes if n.op == "placeholder" or (is_call(n) and op_name(n) in rules.kernels)]
     rounded = [n for n in rounded if isinstance(n.meta["val"], Tensor) and dtype_of(n).is_floating_point]
     fused: dict[fx.Node, fx.Node] = {}
     for node in rounded:
@@ -112,7 +118,7 @@ def fake_quantized(graph: Graph, inputs: Sequence[Tensor], bits: int = 8) -> Gra
         high = max(ranges[m][1] for m in merged[node])
         if is_call(node):
             _round_constants(node, rules.symmetric, bits, (low, high) if op_name(node) in rules.shared else None)
-        if node in fused or is_call(node) and op_name(node) in ("argmax",):
+        if node in fused or (is_call(node) and op_name(node) in ("argmax",)):
             continue
         name = op_name(node) if is_call(node) else ""
         if name in rules.fixed:
