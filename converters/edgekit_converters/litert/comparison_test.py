@@ -28,7 +28,7 @@ def test_comparisons(comparison, case, dtype):
 
 def test_comparison_of_integers_is_done_in_float():
     x = torch.randn(3, 4)
-    graph = graph_of(aten.gt.Tensor, [x], other=torch.tensor(0.25))
+    graph = graph_of(lambda x0, c: aten.gt.Tensor(c, x0), [x], c=torch.tensor(0.25))
     check_integer(graph, [x], all_integer=False)
 
 

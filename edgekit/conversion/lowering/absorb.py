@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, fx
 
@@ -33,10 +36,11 @@ def absorbed_by_producer(chain: Chain) -> bool:
 
 def absorbed_by_readers(chain: Chain) -> bool:
     """Have every reader of ``chain.last`` compute the same from ``chain.x``, if all of them can."""
-    readers = list(chain.last.users)
-    if not readers or not all(_can_read(reader, chain) for reader in readers):
+    shifted = bool((chain.shift != 0).any())
+    readers = list(_readers(chain.last, chain.axis, shifted))
+    if None in readers or not readers:
         return False
-    for reader in readers:
+    for reader in cast("list[fx.Node]", readers):
         weight, bias = constant_value(argument(reader, "weight")), _bias(reader)
         assert weight is not None
         scale, shift = _columns(reader, weight, chain.scale), _columns(reader, weight, chain.shift)
@@ -44,13 +48,28 @@ def absorbed_by_readers(chain: Chain) -> bool:
     return True
 
 
-def _can_read(reader: fx.Node, chain: Chain) -> bool:
-    if not has_own_constant_weight(reader) or reader.args[0] is not chain.last or list(reader.all_input_nodes).count(chain.last) != 1:
+def _readers(node: fx.Node, axis: int | None, shifted: bool) -> Iterator[fx.Node | None]:
+    """The linears and convolutions that read `node`, past permutes and padding; None for one that cannot absorb."""
+    for user in node.users:
+        if is_call(user, aten.permute.default):
+            yield from _readers(user, None if axis is None else argument(user, "dims").index(axis), shifted)
+        elif not shifted and _pads_zeros(user) and (axis is None or shape_of(user)[axis] == shape_of(node)[axis]):
+            yield from _readers(user, axis, shifted)
+        else:
+            yield user if _can_read(user, node, axis, shifted) else None
+
+
+def _pads_zeros(node: fx.Node) -> bool:
+    return is_call(node, aten.pad.default) and argument(node, "mode") == "constant" and not argument(node, "value")
+
+
+def _can_read(reader: fx.Node, node: fx.Node, axis: int | None, shifted: bool) -> bool:
+    if not has_own_constant_weight(reader) or reader.args[0] is not node or list(reader.all_input_nodes).count(node) != 1:
         return False
     if is_call(reader, aten.linear.default):
-        return chain.axis in (None, len(shape_of(chain.last)) - 1)
+        return axis in (None, len(shape_of(node)) - 1)
     padded = any(argument(reader, "padding"))
-    return chain.axis in (None, 1) and not argument(reader, "transposed") and not (padded and bool((chain.shift != 0).any()))
+    return axis in (None, 1) and not argument(reader, "transposed") and not (padded and shifted)
 
 
 def _columns(reader: fx.Node, weight: Tensor, values: Tensor) -> Tensor:

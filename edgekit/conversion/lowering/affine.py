@@ -6,9 +6,10 @@ share one scale; a 1x1 depthwise convolution has a scale for each channel, an in
 
 Given:  a chain of mul, div, add, sub by constants along one channel axis (or by numbers), on x
 Result: the first that applies of
-        * the convolution or linear that makes x, with scaled output rows and shifted bias (permutes between are fine)
+        * x, where scale and shift come to nothing
+        * the convolution or linear that makes x, with scaled output rows and shifted bias
         * the linears and convolutions that read the chain, all of them, with scaled input columns and shifted bias;
-          no zero padding may stand between a shift and its reader
+          permutes may stand between, and zero padding if there is no shift
         * convolution(x, scale (C, 1, 1, 1), shift, groups C) on an image
         * the chain as it is
 """
@@ -22,35 +23,47 @@ from edgekit.conversion.lowering.chain import OPERATIONS, Chain, chain_from
 from edgekit.conversion.lowering.rewrite import Pen, Rewrite
 from edgekit.graph import aten, is_call, shape_of
 
-_NEIGHBOURS = (aten.pad.default, aten.relu.default, aten.clamp.default, aten.max_pool2d.default, aten.avg_pool2d.default)
+_NEIGHBOURS = (
+    aten.permute.default,
+    aten.pad.default,
+    aten.relu.default,
+    aten.clamp.default,
+    aten.max_pool2d.default,
+    aten.avg_pool2d.default,
+)
 
 
 def _affine(node: fx.Node) -> None:
     chain = chain_from(node)
     if chain is None:
         return
-    result = chain.x if absorbed_by_producer(chain) or absorbed_by_readers(chain) else _depthwise(chain)
+    nothing = bool((chain.scale == 1).all()) and bool((chain.shift == 0).all())
+    result = chain.x if nothing or absorbed_by_producer(chain) or absorbed_by_readers(chain) else _depthwise(chain)
     if result is not None:
         chain.last.replace_all_uses_with(result)
 
 
 def _depthwise(chain: Chain) -> fx.Node | None:
-    shape, pen = shape_of(chain.x), Pen(chain.last)
+    rank, pen = len(shape_of(chain.x)), Pen(chain.last)
     two = bool((chain.scale != 1).any()) and bool((chain.shift != 0).any())
     per_channel = chain.axis is not None and bool((chain.scale != chain.scale[0]).any())
-    if not (two or per_channel) or len(shape) not in (3, 4) or chain.axis not in (None, 1):
+    if not (two or per_channel) or rank not in (3, 4) or chain.axis == 0:
         return None
-    if (len(shape) == 3 or chain.axis is None) and not _beside_convolution(chain):
+    if not (rank == 4 and chain.axis == 1) and not _beside_convolution(chain):
         return None
-    channels, space = shape[1], len(shape) - 2
+    axis, space = 1 if chain.axis is None else chain.axis, rank - 2
+    order = [0, axis, *(d for d in range(1, rank) if d != axis)]
+    channels = shape_of(chain.x)[axis]
     weight = pen.constant(chain.scale.expand(channels).reshape(channels, 1, *[1] * space), "scale")
     bias = pen.constant(chain.shift.expand(channels), "shift")
     one, zero = [1] * space, [0] * space
-    return pen(aten.convolution.default, chain.x, weight, bias, one, zero, one, False, zero, channels)
+    image = pen.permute(chain.x, order)
+    result = pen(aten.convolution.default, image, weight, bias, one, zero, one, False, zero, channels)
+    return pen.permute(result, [order.index(d) for d in range(rank)])
 
 
 def _beside_convolution(chain: Chain) -> bool:
-    """Whether axis 1 is known to be channels: a convolution makes or reads the value, perhaps past a pad or a pool."""
+    """Whether the value is known to be an image: a convolution makes or reads it, perhaps past a permute, a pad or a pool."""
     return is_call(_behind(chain.x), aten.convolution.default) or any(_ahead(user) for user in chain.last.users)
 
 

@@ -117,3 +117,37 @@ def test_numbers_and_growing_operands_stay():
         lambda x, y, s, r: (aten.mul.Tensor(x, s), aten.add.Tensor(y, r)), [x, y], "block", s=torch.tensor(2.0), r=torch.randn(4)
     )
     assert operators(lowered(graph, "affine", inputs=(x, y))) == {"mul": 1, "add": 1}
+
+
+def test_a_channels_last_normalization_reaches_convolutions_past_permutes_and_pads():
+    x = torch.rand(1, 6, 5, 3)
+
+    def both(x, s, w, v):
+        y = aten.permute.default(aten.mul.Tensor(x, s), [0, 3, 1, 2])
+        return _conv(aten.pad.default(y, [1, 1, 1, 1], "constant", 0.0), w), _conv(y, v)
+
+    graph = graph_of(both, [x], "block", s=torch.randn(3), w=torch.randn(4, 3, 3, 3), v=torch.randn(2, 3, 1, 1))
+    assert operators(lowered(graph, "affine", inputs=(x,))) == {"permute": 1, "pad": 1, "convolution": 2}
+
+
+def test_a_channels_last_shift_before_padding_is_one_convolution():
+    x = torch.rand(1, 6, 5, 3)
+
+    def normalized(x, s, t, w):
+        y = aten.permute.default(aten.add.Tensor(aten.mul.Tensor(x, s), t), [0, 3, 1, 2])
+        return _conv(y, w, padding=1)
+
+    graph = graph_of(normalized, [x], "block", s=torch.randn(3), t=torch.randn(3), w=torch.randn(4, 3, 3, 3))
+    counts = operators(lowered(graph, "affine", inputs=(x,)))
+    assert counts["convolution"] == 2 and not {"mul", "add"} & set(counts)
+
+
+def test_nothing_is_left_of_a_scale_of_one():
+    graph = graph_of(
+        lambda x, s, t: aten.relu.default(aten.add.Tensor(aten.mul.Tensor(x, s), t)),
+        [IMAGE],
+        "block",
+        s=torch.ones(C, 1, 1),
+        t=torch.zeros(1),
+    )
+    assert operators(lowered(graph, "affine", inputs=(IMAGE,))) == {"relu": 1}

@@ -67,6 +67,10 @@ class Pen:
         """`x`, in another shape; itself where the shape is already that."""
         return x if list(x.meta["val"].shape) == shape else self(aten.reshape.default, x, shape)
 
+    def permute(self, x: fx.Node, dims: list[int]) -> fx.Node:
+        """`x` with its dimensions reordered; itself where they stay."""
+        return x if dims == sorted(dims) else self(aten.permute.default, x, dims)
+
     def slice(self, x: fx.Node, dim: int, start: int, stop: int) -> fx.Node:
         """x[start:stop] along `dim`; itself where that is all of it."""
         whole = start == 0 and stop == x.meta["val"].shape[dim]
