@@ -67,3 +67,13 @@ def emitters() -> dict[Any, Emitter]:
     for family in FAMILIES:
         importlib.import_module(f"edgekit_converters.litert.{family}")
     return _EMITTERS
+
+
+def supported() -> dict[str, tuple[str, ...]]:
+    """Base name of every ATen operator that can be written, to the dtypes its kernel computes in."""
+    found = {
+        target._schema.name.split("::")[1]: ("float32", *emitter.integers)
+        for target, emitter in emitters().items()
+        if hasattr(target, "_schema")
+    }
+    return dict(sorted(found.items()))
