@@ -11,7 +11,7 @@ import torch
 from torch import fx
 
 import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
-from edgekit.graph import argument, aten
+from edgekit.graph import argument, aten, grid_of, is_call, shape_of
 from edgekit_converters.litert.emission import OP, Emission, Form, Outcome
 from edgekit_converters.litert.indexing import gathered
 from edgekit_converters.litert.layout import Layout
@@ -44,17 +44,36 @@ def reshape(emission: Emission, node: fx.Node, out: Outcome) -> Value:
 
 @emits(aten.slice.Tensor, integers=(INT8, INT16))
 def slice_(emission: Emission, node: fx.Node, out: Outcome) -> Value:
-    """SLICE, or STRIDED_SLICE for a step."""
-    value, step = emission.value(node.args[0]), argument(node, "step")
-    dim, start = argument(node, "dim") % value.rank, argument(node, "start") or 0
-    at = stand(emission, out, value, [dim], share=True)
-    form, begin = at.form(out.shape), emission.ints(at.spread({dim: start}, 0))
-    if step == 1:
+    """SLICE, or STRIDED_SLICE for a step: one for a whole chain of slices."""
+    value, cuts = _chain(emission, node)
+    at = stand(emission, out, value, list(cuts), share=True)
+    form, begin = at.form(out.shape), emission.ints(at.spread({d: start for d, (start, _) in cuts.items()}, 0))
+    if all(step == 1 for _, step in cuts.values()):
         return emission.op(OP.SLICE, [at.tensor, begin, emission.ints(form.shape)], out, form, schema.SliceOptionsT())
     end = list(form.shape)
-    end[at.place(dim)] = start + (out.shape[dim] - 1) * step + 1
-    inputs = [at.tensor, begin, emission.ints(end), emission.ints(at.spread({dim: step}, 1))]
-    return emission.op(OP.STRIDED_SLICE, inputs, out, form, schema.StridedSliceOptionsT())
+    for dim, (start, step) in cuts.items():
+        end[at.place(dim)] = start + (out.shape[dim] - 1) * step + 1
+    steps = emission.ints(at.spread({d: step for d, (_, step) in cuts.items()}, 1))
+    return emission.op(OP.STRIDED_SLICE, [at.tensor, begin, emission.ints(end), steps], out, form, schema.StridedSliceOptionsT())
+
+
+def _chain(emission: Emission, node: fx.Node) -> tuple[Value, dict[int, tuple[int, int]]]:
+    """The value before all slices that end in `node`, and by dimension the first element and the step of what they leave of it.
+
+    The operators passed over are dropped from the file if nobody else needs them.
+    """
+    cuts: dict[int, tuple[int, int]] = {}
+    source: fx.Node = node
+    while is_call(source, aten.slice.Tensor):
+        dim, start, step = argument(source, "dim") % len(shape_of(source)), argument(source, "start") or 0, argument(source, "step")
+        first, stride = cuts.get(dim, (0, 1))
+        cuts[dim] = (start + first * step, stride * step)
+        source = source.args[0]  # type: ignore[assignment]
+        rounded = source
+        while grid_of(rounded) is not None and emission.value(rounded) is emission.value(rounded.args[0]):
+            rounded = rounded.args[0]  # type: ignore[assignment]
+        source = rounded if is_call(rounded, aten.slice.Tensor) else source
+    return emission.value(source), cuts
 
 
 @emits(aten.cat.default, integers=(INT8, INT16))

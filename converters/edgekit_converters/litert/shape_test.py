@@ -41,6 +41,18 @@ def test_slice(case, data):
     check(lambda y: aten.slice.Tensor(y, dim, start, end, step), x, order)
 
 
+def test_a_chain_of_slices_is_one_operator():
+    x = torch.randn(1, 3, 9, 8)
+
+    def function(x0):
+        y = aten.slice.Tensor(aten.slice.Tensor(x0, 2, 1, 9, 2), 3, 0, 8, 2)
+        return aten.slice.Tensor(y, 2, 1, 4, 2)
+
+    graph = graph_of(function, [x])
+    for emitted in (check_float(graph, [x]), check_integer(graph, [x])):
+        assert [op.name for op in emitted.ops] == ["STRIDED_SLICE"]
+
+
 @given(case=lying(), data=st.data())
 @FEW
 def test_cat(case, data):
