@@ -19,6 +19,7 @@ from edgekit.loading.keras_trace import Layers, traceable
 from edgekit.loading.lean import Folding
 from edgekit.loading.paths import put_paths
 from edgekit.loading.pytorch import evaluating, output_specs
+from edgekit.loading.shared_constants import share_constants
 from edgekit.loading.trace import Traced, explain, trace
 
 
@@ -44,6 +45,7 @@ def export_keras(
             flat.calling(model)(*flat.tensors)
     with in_float32(model) as dtype_notes, evaluating(model):
         traced, layers = _trace(model, flat)
+    share_constants(traced.program)
     put_paths(traced.program)
     return Exported(
         program=traced.program,
@@ -68,7 +70,9 @@ def _trace(model: Any, flat: examples.Flat) -> tuple[Traced, Layers]:
             return trace(root, flat.calling(model), flat.tensors, Folding(weights)), layers
         except LoadError as error:
             if error.__cause__ is None:
-                raise
+                raise LoadError(
+                    error.message, accepted=error.accepted, module=error.module or layers.failed, next_step=error.next_step
+                ) from None
             raise _explained(error.__cause__, root, layers) from error.__cause__
 
 

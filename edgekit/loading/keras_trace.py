@@ -44,6 +44,7 @@ def traceable(model: Any) -> Iterator[Layers]:
     """Apply all patches for the block."""
     layers = Layers()
     with ExitStack() as stack:
+        stack.enter_context(_plain_errors())
         stack.enter_context(_named_layers(model, layers))
         stack.enter_context(_plain_weights(model))
         stack.enter_context(keras_rnn.whole(layers))
@@ -103,6 +104,20 @@ def _patched(owner: Any, name: str, replacement: Any) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, original)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Let errors through as they are, without Keras' account of the arguments around them."""
+    from keras import config  # noqa: PLC0415
+
+    filtering = config.is_traceback_filtering_enabled()
+    config.disable_traceback_filtering()
+    try:
+        yield
+    finally:
+        if filtering:
+            config.enable_traceback_filtering()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ A `TorchFunctionMode` sees every torch call of a model's forward before the trac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,24 +15,36 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
-# Regions without gradients or with autocast would become graphs inside the graph. Inference has no gradients, and is
-# traced in float32: precision is the recipe's choice.
-_REGIONS = {torch._C._set_grad_enabled, torch.amp._enter_autocast, torch.amp._exit_autocast}  # type: ignore[attr-defined]
+from edgekit.errors import LoadError
+
 _RANDOM = ("rand", "normal", "bernoulli", "multinomial", "dropout", "uniform", "exponential", "poisson")
+_VIEWS = {"T", "mT", "H", "mH"}
 _WRITING = {"__setitem__", *(f"__i{op}__" for op in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"))}
 
 
 class Lean(TorchFunctionMode):
-    """Drops gradient and autocast regions and casts to the dtype a tensor already has."""
+    """Drops gradient regions, which would become graphs inside the graph, and casts to the dtype a tensor already has."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         """Answer what needs no tracing, pass on the rest."""
         kwargs = kwargs or {}
-        if func in _REGIONS:
+        if func is torch._C._set_grad_enabled:
             return None
         if func is Tensor.to and _is_noop(args, kwargs):
             return args[0]
         return func(*args, **kwargs)
+
+
+@contextmanager
+def without_autocast() -> Iterator[None]:
+    """Make autocast regions do nothing: models are traced in float32, and precision is the recipe's choice."""
+    enter, leave = torch.autocast.__enter__, torch.autocast.__exit__
+    torch.autocast.__enter__ = lambda self: self  # type: ignore[method-assign]
+    torch.autocast.__exit__ = lambda self, *error: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.autocast.__enter__, torch.autocast.__exit__ = enter, leave  # type: ignore[method-assign]
 
 
 class Folding(Lean):
@@ -57,14 +70,19 @@ class Folding(Lean):
 
     def _is_foldable(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         name = getattr(func, "__name__", "")
-        # Attributes are cheap either way; what draws at random must not be drawn once for all.
-        if name in ("__get__", "__set__") or any(word in name for word in _RANDOM):
+        # Attributes but views are cheap either way; what draws at random must not be drawn once for all.
+        if name == "__set__" or (name == "__get__" and _attribute(func) not in _VIEWS) or any(word in name for word in _RANDOM):
             return False
         tensors = [*_tensors(args), *_tensors(kwargs.values())]
         if not tensors or not all(map(is_weight, tensors)):
             return False
         writes = name in _WRITING or (name.endswith("_") and not name.endswith("__"))
-        return not writes or constant(lambda: _storage(tensors[0])) not in self._storages
+        if writes and constant(lambda: _storage(tensors[0])) in self._storages:
+            raise LoadError(
+                "the model changes its own weights when it is called, and an artifact keeps no state between calls",
+                next_step="make the state an input and an output",
+            )
+        return True
 
 
 def constant(compute: Callable[[], Any]) -> Any:
@@ -77,6 +95,10 @@ def constant(compute: Callable[[], Any]) -> Any:
 def is_weight(value: object) -> bool:
     """Whether a value seen during tracing is a real tensor, not a traced one."""
     return isinstance(value, Tensor) and not isinstance(value, FakeTensor)
+
+
+def _attribute(getter: Any) -> str:
+    return getattr(getattr(getter, "__self__", None), "__name__", "")
 
 
 def _storage(tensor: Tensor) -> int:
@@ -96,13 +118,15 @@ def _is_noop(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     x, wanted = args[0], [*args[1:], *(v for k, v in kwargs.items() if k in ("dtype", "device", "other"))]
     if kwargs.get("copy") or kwargs.get("memory_format") is not None:
         return False
-    for value in wanted:
-        if isinstance(value, torch.dtype):
-            same = value == x.dtype
-        elif isinstance(value, (torch.device, str)):
-            same = torch.device(value).type == x.device.type
-        else:
-            same = isinstance(value, bool) or value is None
-        if not same:
-            return False
-    return True
+    return all(_agrees(x, value) for value in wanted)
+
+
+def _agrees(x: Tensor, wanted: Any) -> bool:
+    """Whether `x` has the dtype, the device, or both of the tensor, that is asked for; flags ask for neither."""
+    if isinstance(wanted, Tensor):
+        return wanted.dtype == x.dtype and wanted.device.type == x.device.type
+    if isinstance(wanted, torch.dtype):
+        return wanted == x.dtype
+    if isinstance(wanted, (torch.device, str)):
+        return torch.device(wanted).type == x.device.type
+    return isinstance(wanted, bool) or wanted is None

@@ -59,7 +59,7 @@ def export_program(
         LoadError: A dynamic dimension has no size, or the program cannot be replayed.
     """
     nodes = _user_inputs(program)
-    names = tuple(_input_names(program, [node.name for node in nodes]))
+    names = naming.unique([node.name for node in nodes])
     dimensions.check_names(names, dims)
     given = _given(example_inputs, names)
     stored = _stored(program, len(nodes))
@@ -101,28 +101,15 @@ def _replay(program: ExportedProgram, module: fx.GraphModule, nodes: Sequence[fx
     def call(*tensors: Tensor) -> Any:
         fresh = iter(tensors)
         flat = [next(fresh) if spec.arg.name in wanted else spec.arg.value for spec in kinds]
-        replay = _Replay(module, graph=_plain_graph(module))
-        result = replay.run(*flat, enable_io_processing=False)
+        result = _Replay(module).run(*flat, enable_io_processing=False)
         return pytree.tree_unflatten(list(result), out_spec) if out_spec is not None else result
 
     return call
 
 
-def _plain_graph(module: fx.GraphModule) -> fx.Graph:
-    return module.graph
-
-
 def _user_inputs(program: ExportedProgram) -> list[fx.Node]:
     users = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT}
     return [n for n in program.graph.nodes if n.op == "placeholder" and n.name in users and isinstance(n.meta.get("val"), Tensor)]
-
-
-def _input_names(program: ExportedProgram, fallback: list[str]) -> Sequence[str]:
-    """The names ``forward`` gave its parameters: torch.export calls a nested input by its path, joined with underscores."""
-    spec = program.call_spec.in_spec
-    if spec is None or len(spec.children_specs) != 2:
-        return fallback
-    return naming.unique(fallback)
 
 
 def _given(example_inputs: Any, names: Sequence[str]) -> list[Tensor] | None:

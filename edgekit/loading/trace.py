@@ -22,7 +22,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from edgekit.errors import LoadError
 from edgekit.loading import naming, paths
-from edgekit.loading.lean import Lean
+from edgekit.loading.lean import Lean, without_autocast
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def trace(root: nn.Module, call: Callable[..., Any], inputs: Sequence[Tensor], m
         outputs.extend(path for path, leaf in found if isinstance(leaf, Tensor))
         return tuple(leaf for _, leaf in found if isinstance(leaf, Tensor))
 
+    if isinstance(root, fx.GraphModule):  # torch.export would run its graph, not its forward
+        root = _holder(root)
     with _lean_tracer(), _forward(root, flat_forward) as own:
         try:
             program = torch.export.export(root, tuple(inputs), strict=False)
@@ -72,6 +74,13 @@ def trace(root: nn.Module, call: Callable[..., Any], inputs: Sequence[Tensor], m
         raise LoadError("the model returns no tensor", accepted="a tensor, or tensors in tuples, dicts or dataclasses")
     _require_static(program)
     return Traced(program, tuple(outputs), tuple(notes))
+
+
+def _holder(module: nn.Module) -> nn.Module:
+    """A plain module with the same parameters, buffers and children."""
+    holder = nn.Module()
+    holder._parameters, holder._buffers, holder._modules = module._parameters, module._buffers, module._modules
+    return holder
 
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
@@ -110,7 +119,7 @@ def _lean_tracer() -> Iterator[None]:
     flags.do_not_emit_stack_traces = True
     gc.disable()
     try:
-        with warnings.catch_warnings(), torch.no_grad(), torch.fx.traceback.preserve_node_meta():
+        with warnings.catch_warnings(), torch.no_grad(), without_autocast(), torch.fx.traceback.preserve_node_meta():
             warnings.simplefilter("ignore")
             yield
     finally:

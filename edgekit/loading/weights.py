@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -28,10 +27,9 @@ def load_weights(model: nn.Module, path: str | Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    own = {key: copy.copy(value) for key, value in model.state_dict(keep_vars=True).items()}
-    state = read_state(Path(path))
-    _check_fit(model, state, Path(path))
-    model.load_state_dict(state, assign=True)
+    own = model.state_dict(keep_vars=True)
+    fitted = _fitted(own, read_state(Path(path)), f"{path} does not fit {type(model).__name__}: ")
+    model.load_state_dict(fitted, assign=True)
     try:
         yield
     finally:
@@ -90,22 +88,26 @@ def pickled_module(path: Path) -> LoadError:
     )
 
 
-def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    own = model.state_dict()
-    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
-    surplus = [k for k in state if k not in own]
+def _fitted(own: Mapping[str, Tensor], state: Mapping[str, Tensor], complaint: str) -> dict[str, Tensor]:
+    """The state under all the module's names; names that share one tensor in the module go on sharing one."""
+    names: dict[int, list[str]] = {}
+    for key, tensor in own.items():
+        names.setdefault(id(tensor), []).append(key)
+    found = {key: next((n for n in names[id(tensor)] if n in state), None) for key, tensor in own.items()}
+    missing = [key for key, name in found.items() if name is None and not key.endswith("num_batches_tracked")]
+    surplus = [key for key in state if key not in own]
     wrong = [
-        f"{k} is {list(state[k].shape)} in the file, {list(own[k].shape)} in the module"
-        for k in own
-        if k in state and state[k].shape != own[k].shape
+        f"{k} is {list(state[n].shape)} in the file, {list(own[k].shape)} in the module"
+        for k, n in found.items()
+        if n and state[n].shape != own[k].shape
     ]
     if missing or surplus or wrong:
-        problems = [
-            f"{len(names)} {what} ({', '.join(names[:3])}…)"
-            for what, names in (("missing", missing), ("not in the module", surplus))
-            if names
-        ]
-        raise LoadError(f"{path} does not fit {type(model).__name__}: " + "; ".join([*problems, *wrong[:3]]))
-    for key in own:
-        if key not in state:  # batch counters, which older files lack and inference never reads
-            state[key] = own[key]  # type: ignore[index]
+        lists = (("missing", missing), ("not in the module", surplus))
+        raise LoadError(
+            complaint + "; ".join([*(f"{len(keys)} {what} ({', '.join(keys[:3])}…)" for what, keys in lists if keys), *wrong[:3]])
+        )
+    fresh: dict[int, Tensor] = {}
+    for key, name in found.items():
+        value = own[key] if name is None else state[name]  # batch counters, which older files lack, inference never reads
+        fresh.setdefault(id(own[key]), nn.Parameter(value, requires_grad=False) if isinstance(own[key], nn.Parameter) else value)
+    return {key: fresh[id(tensor)] for key, tensor in own.items()}
