@@ -24,8 +24,8 @@ INTEGER_STEPS = 2.5
 where the graph computes in float; the differences spread through the layers after it."""
 FLOAT_DECIBELS = 60.0
 """Least ratio of signal to difference for a float file: 1e-3 of the signal."""
-HYBRID_DECIBELS = 25.0
-"""The same where kernels round activations at run time, by a rule of their own."""
+ROUNDING_DECIBELS = 25.0
+"""The same where kernels round activations, to grids of the graph or by a rule of their own: each may fall on the other side."""
 
 _DEFECT = "report this as a defect"
 _NEXT = "edgekit convert --recipe float32 shows whether quantization is the cause; else --emitter vendor tries another converter"
@@ -39,7 +39,7 @@ def check(
     *,
     inputs: Mapping[str, np.ndarray],
     predicted: Mapping[str, np.ndarray],
-    hybrid: bool = False,
+    rounding: bool = False,
     timeout: float = TIMEOUT,
 ) -> None:
     """Load and run the written file in worker processes.
@@ -51,7 +51,7 @@ def check(
         encoding: What it was asked to write.
         inputs: Samples by input name.
         predicted: The quantized graph's outputs on them, by output name.
-        hybrid: Whether kernels round activations at run time.
+        rounding: Whether kernels round activations.
         timeout: Seconds a worker may take.
 
     Raises:
@@ -65,7 +65,7 @@ def check(
     with told("running the written file", emitted.ops, _NEXT):
         got = run_file(runtime, request(model, timeout=timeout), inputs=emitted.inputs, outputs=emitted.outputs, samples=inputs)
     for spec in emitted.outputs:
-        _agree(spec, got[spec.name], predicted[spec.name], HYBRID_DECIBELS if hybrid else FLOAT_DECIBELS)
+        _agree(spec, got[spec.name], predicted[spec.name], ROUNDING_DECIBELS if rounding else FLOAT_DECIBELS)
 
 
 def _same_edges(side: str, written: Sequence[TensorSpec], found: Sequence[TensorSpec]) -> None:
@@ -93,7 +93,7 @@ def _agree(spec: TensorSpec, got: np.ndarray, predicted: np.ndarray, decibels: f
     noise = np.sqrt(np.mean((got.astype(np.float64) - predicted) ** 2)) if got.size else 0.0
     if spec.grid is not None and spec.grid.dtype in ("int8", "uint8") and noise <= INTEGER_STEPS * max(spec.grid.scale):
         return None
-    if _ratio(predicted, noise) < decibels - (30 if spec.grid is not None else 0):
+    if _ratio(predicted, noise) < decibels:
         _refuse(spec, got, predicted)
     return None
 

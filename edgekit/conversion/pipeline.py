@@ -196,9 +196,9 @@ def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, st
     with steps.step("check"):
         schemes = [parse_scheme(s) for s in _schemes(request.recipe)]
         runtime = runtime_for(request.target.format, next(iter(request.target.runtimes), None))
-        hybrid = any(s.dynamic or s.block for s in schemes)  # blockwise kernels round activations too
+        rounding = any(s.activation_bits or s.block for s in schemes)  # blockwise kernels round activations at run time
         predicted = run_graph(final, inputs, "predicting the file's outputs")
-        check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, predicted=predicted, hybrid=hybrid)
+        check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, predicted=predicted, rounding=rounding)
     return _settled(emitted, final, request)
 
 
