@@ -21,11 +21,12 @@ def rows(profile: Profile) -> Rows:
         ("percentiles", ", ".join(f"p{p} {duration(v)}" for p, v in _percentiles(profile) if v is not None) or "too few samples"),
         ("fastest, mean", f"{duration(latency.min_ms)}, {duration(latency.mean_ms)}"),
         ("samples", f"{latency.samples} in {_plural(len(profile.launches), 'launch', 'launches')}"),
-        ("variation", f"{latency.variation:.1%} between runs, {latency.launch_variation:.1%} between launches"),
+        ("variation", f"{_share(latency.variation)} between runs, {_share(latency.launch_variation)} between launches"),
         ("load", _load(profile)),
         ("first run", duration(startup.first_run_ms)),
         ("arena", _arena(profile)),
         ("peak memory", f"{size(memory.peak_rss_bytes)} in all, {size(memory.added_rss_bytes)} for the model"),
+        ("operators", f"add up to {duration(profile.ops_ms)}" if profile.ops.rows else f"no times: {profile.ops.reason}"),
         ("timing overhead", f"{latency.overhead_us:.2f} µs in every sample, not subtracted"),
         ("trusted", "yes" if profile.valid else "NO"),
     ]
@@ -68,6 +69,11 @@ def junit(profile: Profile) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def op_time(row: OpRow) -> str:
+    """An operator's time; whole microseconds are all its instruments tell."""
+    return "none of its own" if row.mean_us is None else "< 1 µs" if row.mean_us < 1 else f"{_digits(row.mean_us)} µs"
+
+
 def duration(milliseconds: float | None) -> str:
     """Three significant digits, in the unit that reads best."""
     if milliseconds is None:
@@ -90,6 +96,10 @@ def size(count: int | None) -> str:
 
 def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else "0"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if value >= 0.1 else f"{value:.1%}"
 
 
 def _plural(count: int, one: str, many: str | None = None) -> str:
@@ -120,6 +130,12 @@ def _arena(profile: Profile) -> str:
 
 
 def _op_row(row: OpRow, delegate: str) -> tuple[str, str, str, str, str, str]:
-    time = "none of its own" if row.mean_us is None else "< 1 µs" if row.mean_us < 1 else f"{_digits(row.mean_us)} µs"
     share = "" if row.share is None else f"{row.share:.1%}"
-    return str("" if row.index is None else row.index), row.name, row.module or "", delegate if row.delegated else "cpu", time, share
+    return (
+        str("" if row.index is None else row.index),
+        row.name,
+        row.module or "",
+        delegate if row.delegated else "cpu",
+        op_time(row),
+        share,
+    )

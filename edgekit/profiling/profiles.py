@@ -200,6 +200,11 @@ class Profile:
         """Whether it can be trusted."""
         return self.validity.valid
 
+    @property
+    def ops_ms(self) -> float:
+        """What the operators' own times add up to. Times rounded down leave it below the median."""
+        return sum(row.mean_us or 0.0 for row in self.ops.rows) / 1e3
+
     def require(self) -> Profile:
         """Return itself if it can be trusted.
 

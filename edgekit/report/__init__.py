@@ -1,4 +1,4 @@
-"""Reports: one self-contained page about an artifact, for whoever has to decide on it."""
+"""An artifact, what was proved about it and what was measured of it, on one page."""
 
 from edgekit.report.html import render, write_report
 
