@@ -18,7 +18,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 .PHONY: demo test quick lint docs bench clean
 
 demo: $(READY)
-	$(RUN) -m examples.demo
+	$(RUN) examples/demo.py
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)

@@ -22,7 +22,7 @@ import edgekit
 from edgekit.profiling import Profile
 from edgekit.report import write_report
 from edgekit.verification import Verdict
-from examples.digits import Digits, digits, train_keras, train_pytorch
+from digits import Digits, digits, train_keras, train_pytorch
 
 OUT = Path("build/demo")
 RECIPES = ("float32", "int8")
