@@ -44,6 +44,7 @@ from dataclasses import replace
 
 import torch
 from torch import fx
+from torch.export import ExportedProgram
 
 from edgekit.canonicalize.absorb_flatten import absorb_flatten
 from edgekit.canonicalize.activations import activations
@@ -76,7 +77,7 @@ from edgekit.graph import Graph, finish
 from edgekit.loading.exported import Exported
 from edgekit.tensors import TensorSpec
 
-__all__ = ["REWRITES", "VOCABULARY", "canonicalize", "outside"]
+__all__ = ["REWRITES", "VOCABULARY", "canonicalize", "inlined", "outside"]
 
 REWRITES: tuple[Rewrite, ...] = (
     erase_noops,  # first: no-op casts stand between all that later rewrites look for
@@ -105,7 +106,7 @@ def canonicalize(exported: Exported) -> Graph:
     Raises:
         LoadError: A size depends on data, the model writes to its own state, or it is in training mode.
     """
-    module = _functional_module(exported)
+    module = inlined(exported.program)
     for rewrite in REWRITES:
         rewrite(module.graph)
     sweep(module.graph)
@@ -113,12 +114,14 @@ def canonicalize(exported: Exported) -> Graph:
     return _with_true_specs(Graph(module, exported.inputs, exported.outputs, exported.source, notes=exported.notes))
 
 
-def _functional_module(exported: Exported) -> fx.GraphModule:
-    module = lift(exported.program)
+def inlined(program: ExportedProgram) -> fx.GraphModule:
+    """A private, functional graph module of a program: where the rewrites start."""
+    module = lift(program)
     inline_regions(module.graph)
-    if functionalize(module.graph):
-        module = lift(functional_program(exported.program))
-        inline_regions(module.graph)
+    if not functionalize(module.graph):
+        return module
+    module = lift(functional_program(program))
+    inline_regions(module.graph)
     return module
 
 

@@ -24,9 +24,11 @@ _add, _mul, _div, _tanh, _erf = aten.add.Tensor, aten.mul.Tensor, aten.div.Tenso
 
 X = Hole()
 _RELU6_SHIFTED = (aten.clamp.default, (_add, X, 3.0), 0.0, 6.0)
-_CUBE = (_mul, (_mul, X, X), X)
-_INNER = [(_mul, math.sqrt(2 / math.pi), (_add, X, (_mul, 0.044715, cube))) for cube in (_CUBE, (aten.pow.Tensor_Tensor, X, 3.0))] + [
-    (_mul, (_mul, X, math.sqrt(2 / math.pi)), (_add, 1.0, (_mul, 0.044715, (_mul, X, X))))
+_CUBES = [(_mul, (_mul, X, X), X), (aten.pow.Tensor_Tensor, X, 3.0)]
+_SQUARES = [(_mul, 0.044715, (_mul, X, X)), (_mul, (_mul, 0.044715, X), X)]
+_INNER = [
+    *[(_mul, math.sqrt(2 / math.pi), (_add, X, (_mul, 0.044715, cube))) for cube in _CUBES],
+    *[(_mul, (_mul, X, math.sqrt(2 / math.pi)), (_add, 1.0, square)) for square in _SQUARES],
 ]
 _ERF = [(_erf, (_div, X, math.sqrt(2))), (_erf, (_mul, X, math.sqrt(0.5)))]
 

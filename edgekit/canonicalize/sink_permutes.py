@@ -76,10 +76,11 @@ class _Sinking:
                 self._visit(node)
 
     def _enter(self, node: fx.Node) -> None:
-        order = entry_order(node)
-        if order is not None:
-            after = next(iter(n for n in _following(node) if n.op != "placeholder"))
-            base = self._made(node, order, after, like=node)
+        entry = entry_permute(node)
+        if entry is not None:
+            order: Order = tuple(entry.args[1])  # type: ignore[arg-type]
+            first = next(n for n in _following(node) if n.op != "placeholder")
+            base = self._made(node, order, first, like=entry)
             self.views[node] = (base, inverse(order))
             self.made[base, inverse(order)] = node
 
@@ -196,10 +197,6 @@ def _concatenate(pass_: _Sinking, node: fx.Node) -> View | None:
     return _rebuilt(node, order, bases, order[dim])
 
 
-def _dim(node: fx.Node) -> int:
-    return int(node.args[1])  # type: ignore[arg-type]
-
-
 def _along_one(pass_: _Sinking, node: fx.Node) -> View | None:
     base, order = pass_._view(node.args[0])
     dim: int = node.args[1]  # type: ignore[assignment]
@@ -210,9 +207,10 @@ def _along_one(pass_: _Sinking, node: fx.Node) -> View | None:
 def _reduce(pass_: _Sinking, node: fx.Node) -> View | None:
     """Dimensions are renamed; where they vanish, those that stay keep their order among themselves."""
     base, order = pass_._view(node.args[0])
-    several = isinstance(node.args[1], list | tuple)
-    dims = list(node.args[1]) if several else [node.args[1]]  # type: ignore[arg-type]
+    given: list[int] | int = node.args[1]  # type: ignore[assignment]
+    dims = [given] if isinstance(given, int) else given
     renamed = sorted(order[d] for d in dims)
+    several = dims is given
     keep = bool(node.args[2])
     if keep:
         return _rebuilt(node, order, base, renamed if several else renamed[0], keep)
@@ -223,7 +221,8 @@ def _reduce(pass_: _Sinking, node: fx.Node) -> View | None:
 
 def _flip(pass_: _Sinking, node: fx.Node) -> View | None:
     base, order = pass_._view(node.args[0])
-    return _rebuilt(node, order, base, sorted(order[d] for d in node.args[1]))  # type: ignore[union-attr]
+    dims: list[int] = node.args[1]  # type: ignore[assignment]
+    return _rebuilt(node, order, base, sorted(order[d] for d in dims))
 
 
 def _sized(pass_: _Sinking, node: fx.Node) -> View | None:
@@ -262,23 +261,23 @@ _REBUILD: dict[Any, Callable[[_Sinking, fx.Node], View | None]] = {
 }
 
 
-def entry_order(node: fx.Node) -> Order | None:
-    """The order in which a model input meets its first channels-first layers, if it meets them permuted."""
+def entry_permute(node: fx.Node) -> fx.Node | None:
+    """The permute through which a model input meets its channels-first layers, if they all meet it in the same order."""
     value = node.meta.get("val")
     if not isinstance(value, Tensor) or value.dim() < 3:
         return None
-    orders = set(_orders_met(node))
-    return orders.pop() if len(orders) == 1 else None
+    met = list(_permutes_met(node))
+    return met[0] if len({tuple(p.args[1]) for p in met}) == 1 else None  # type: ignore[arg-type]
 
 
-def _orders_met(node: fx.Node) -> Iterator[Order]:
+def _permutes_met(node: fx.Node) -> Iterator[fx.Node]:
     """Permutes reached from an input through padding and arithmetic that feed a channels-first layer."""
     for user in node.users:
         if user.target is aten.permute.default:
             if any(_feeds_channels_first(u) for u in user.users):
-                yield tuple(user.args[1])  # type: ignore[arg-type]
+                yield user
         elif user.target is aten.pad.default or (user.target in POINTWISE and _one_computed(user)):
-            yield from _orders_met(user)
+            yield from _permutes_met(user)
 
 
 def _one_computed(node: fx.Node) -> bool:
