@@ -23,7 +23,7 @@ def test_a_pickled_module_is_refused_with_the_reason_and_the_way_out(tmp_path, s
 
 def test_weights_alone_are_no_model(tmp_path):
     save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors")
-    with pytest.raises(LoadError, match="--weights w.safetensors"):
+    with pytest.raises(LoadError, match=r"--weights w\.safetensors"):
         export(tmp_path / "w.safetensors")
     (tmp_path / "m.weights.h5").write_bytes(b"")
     with pytest.raises(LoadError, match="weights without the model"):

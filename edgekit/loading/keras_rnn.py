@@ -77,7 +77,7 @@ def _sequence(outputs: Tensor, last: Tensor, return_sequences: bool, batch_first
 def _unusual(activation: Any, recurrent_activation: Any) -> str | None:
     """Why a layer is no ``aten`` operator, or None if it is one."""
     names = [getattr(f, "__name__", str(f)) for f in (activation, recurrent_activation)]
-    return None if names == ["tanh", "sigmoid"] else f"the activations {names[0]} and {names[1]}"
+    return None if names == ["tanh", "sigmoid"] else f"activations {names[0]} and {names[1]}"
 
 
 def _note(where: _Where, steps: int, reason: str) -> None:

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from edgekit.errors import LoadError
 
 _RANDOM = ("rand", "normal", "bernoulli", "multinomial", "dropout", "uniform", "exponential", "poisson")
+_FACTORIES = {"as_tensor", "tensor", "scalar_tensor", "zeros", "ones", "full", "arange", "eye", "linspace", "tril_indices", "triu_indices"}
 _VIEWS = {"T", "mT", "H", "mH"}
 _WRITING = {"__setitem__", *(f"__i{op}__" for op in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"))}
 
@@ -74,15 +75,16 @@ class Folding(Lean):
         if name == "__set__" or (name == "__get__" and _attribute(func) not in _VIEWS) or any(word in name for word in _RANDOM):
             return False
         tensors = [*_tensors(args), *_tensors(kwargs.values())]
-        if not tensors or not all(map(is_weight, tensors)):
-            return False
-        writes = name in _WRITING or (name.endswith("_") and not name.endswith("__"))
-        if writes and constant(lambda: _storage(tensors[0])) in self._storages:
+        if (name in _WRITING or (name.endswith("_") and not name.endswith("__"))) and tensors:
+            self._refuse_write(tensors[0])
+        return all(map(is_weight, tensors)) if tensors else name in _FACTORIES
+
+    def _refuse_write(self, target: Tensor) -> None:
+        if is_weight(target) and constant(lambda: _storage(target)) in self._storages:
             raise LoadError(
                 "the model changes its own weights when it is called, and an artifact keeps no state between calls",
                 next_step="make the state an input and an output",
             )
-        return True
 
 
 def constant(compute: Callable[[], Any]) -> Any:
