@@ -24,6 +24,7 @@ from edgekit.conversion.lowering import (
     scaled_dot_product_attention,
     silu,
     softplus,
+    subsample,
 )
 from edgekit.conversion.lowering.rewrite import Rewrite
 from edgekit.errors import UsageError
@@ -45,6 +46,7 @@ REWRITES: Mapping[str, Rewrite] = {
     "scaled_dot_product_attention": scaled_dot_product_attention.REWRITE,
     "silu": silu.REWRITE,
     "softplus": softplus.REWRITE,
+    "subsample": subsample.REWRITE,
 }
 
 
@@ -79,3 +81,6 @@ def _apply(graph: Graph, rewrite: Rewrite) -> None:
         if replacement is not None:
             node.replace_all_uses_with(replacement)
     graph.module.graph.eliminate_dead_code()
+    for node in reversed(graph.nodes):
+        if is_call(node, *rewrite.targets) and not node.users:  # dropout makes attention "impure": not dead code to FX
+            graph.module.graph.erase_node(node)

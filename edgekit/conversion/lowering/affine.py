@@ -20,17 +20,9 @@ from torch import fx
 
 from edgekit.conversion.lowering.absorb import absorbed_by_producer, absorbed_by_readers
 from edgekit.conversion.lowering.chain import OPERATIONS, Chain, chain_from
+from edgekit.conversion.lowering.images import is_image
 from edgekit.conversion.lowering.rewrite import Pen, Rewrite
-from edgekit.graph import aten, is_call, shape_of
-
-_NEIGHBOURS = (
-    aten.permute.default,
-    aten.pad.default,
-    aten.relu.default,
-    aten.clamp.default,
-    aten.max_pool2d.default,
-    aten.avg_pool2d.default,
-)
+from edgekit.graph import aten, shape_of
 
 
 def _affine(node: fx.Node) -> None:
@@ -49,7 +41,7 @@ def _depthwise(chain: Chain) -> fx.Node | None:
     per_channel = chain.axis is not None and bool((chain.scale != chain.scale[0]).any())
     if not (two or per_channel) or rank not in (3, 4) or chain.axis == 0:
         return None
-    if not (rank == 4 and chain.axis == 1) and not _beside_convolution(chain):
+    if not (rank == 4 and chain.axis == 1) and not (is_image(chain.x) or is_image(chain.last)):
         return None
     axis, space = 1 if chain.axis is None else chain.axis, rank - 2
     order = [0, axis, *(d for d in range(1, rank) if d != axis)]
@@ -60,23 +52,6 @@ def _depthwise(chain: Chain) -> fx.Node | None:
     image = pen.permute(chain.x, order)
     result = pen(aten.convolution.default, image, weight, bias, one, zero, one, False, zero, channels)
     return pen.permute(result, [order.index(d) for d in range(rank)])
-
-
-def _beside_convolution(chain: Chain) -> bool:
-    """Whether the value is known to be an image: a convolution makes or reads it, perhaps past a permute, a pad or a pool."""
-    return is_call(_behind(chain.x), aten.convolution.default) or any(_ahead(user) for user in chain.last.users)
-
-
-def _behind(node: fx.Node) -> fx.Node:
-    while is_call(node, *_NEIGHBOURS):
-        node = node.args[0]  # type: ignore[assignment]
-    return node
-
-
-def _ahead(node: fx.Node) -> bool:
-    if is_call(node, *_NEIGHBOURS):
-        return any(_ahead(user) for user in node.users)
-    return is_call(node, aten.convolution.default)
 
 
 REWRITE = Rewrite(OPERATIONS, _affine)

@@ -23,6 +23,7 @@ def test_scale(scale):
     inputs = _qkv()
     graph = graph_of(lambda q, k, v: sdpa(q, k, v, None, 0.0, False, scale=scale), inputs, "block")
     counts = operators(lowered(graph, NAME, inputs=inputs))
+    assert NAME not in counts
     assert counts["matmul"] == 2 and counts["softmax"] == 1 and counts.get("mul", 0) == (0 if scale == 1 else 1)
 
 

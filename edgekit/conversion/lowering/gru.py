@@ -50,12 +50,13 @@ def _cell(node: fx.Node, tensors: list[Tensor]) -> Cell:
 
 
 def _biases(tensors: list[Tensor], size: int) -> tuple[Tensor | None, Tensor | None]:
-    """The bias of the input projection, and the one that stays inside the reset gate."""
+    """The bias of the input projection, and the one that stays inside the reset gate; None for zeros."""
     if len(tensors) < 4:
         return None, None
     outer = tensors[2].clone()
     outer[: 2 * size] += tensors[3][: 2 * size]
-    return outer, tensors[3][2 * size :]
+    inner = tensors[3][2 * size :]
+    return outer, inner if bool(inner.any()) else None
 
 
 REWRITE = Rewrite((aten.gru.input,), _gru)
