@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import DataError, UsageError
+from edgekit.tensors import DTYPES
 
 LAYOUTS = ("NHWC", "NCHW")
 COLOURS = ("RGB", "BGR", "GRAY")
@@ -58,6 +59,8 @@ class Preprocess:
         for name in ("layout", "data_layout"):
             if getattr(self, name) not in (*LAYOUTS, *((None,) if name == "layout" else ())):
                 raise UsageError(f"preprocess {name} is {getattr(self, name)!r}", accepted=LAYOUTS)
+        if self.dtype not in DTYPES:
+            raise UsageError(f"preprocess dtype is {self.dtype!r}", accepted=DTYPES)
         sizes = (*_pair(self.resize), *_pair(self.crop))
         if any(not isinstance(s, int) or s < 1 for s in sizes):
             raise UsageError(f"preprocess resize is {self.resize!r}, crop {self.crop!r}", accepted="sizes in pixels, (height, width)")

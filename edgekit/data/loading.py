@@ -90,7 +90,7 @@ def _from_columns(columns: dict[str, Any], inputs: Sequence[TensorSpec], steps: 
     ready = {}
     for spec in inputs:
         array = arrays[spec.name]
-        if array.ndim == len(spec.shape) - 1 and array.ndim > 0:
+        if array.shape == spec.shape[1:]:
             raise DataError(
                 f"data for input {spec.name!r} have shape {list(array.shape)}: one sample without an axis of samples?",
                 accepted=f"(samples, {', '.join(map(str, spec.shape[1:]))})",

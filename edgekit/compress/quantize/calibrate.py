@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx
 
+from edgekit.canonicalize.batched import batched
 from edgekit.compress.quantize.observers import Observer
 from edgekit.data import Samples
-from edgekit.errors import DataError
+from edgekit.data.checking import check_samples
 from edgekit.graph import Graph
 from edgekit.progress import track
 
@@ -35,28 +35,29 @@ def calibrate(graph: Graph, samples: Samples, observers: Mapping[fx.Node, Observ
 
 
 def batches(graph: Graph, samples: Samples, batch_size: int) -> Iterator[tuple[Graph, list[Tensor], int]]:
-    """The graph to run, its inputs, and how many samples they hold, until all samples are used."""
-    own = graph.inputs[0].shape[0] if graph.inputs and graph.inputs[0].shape else 1
-    if len(samples) == 0 or set(samples.inputs) != {spec.name for spec in graph.inputs}:
-        got = f"{len(samples)} samples of {sorted(samples.inputs)}"
-        raise DataError(f"calibration data do not fit the model: got {got}", accepted=[s.name for s in graph.inputs])
-    tensors = [torch.from_numpy(np.ascontiguousarray(samples.inputs[spec.name])) for spec in graph.inputs]
-    wide, size = _widened(graph, max(batch_size, own), own)
-    total, start = len(samples), 0
-    for step in track("calibrating", _steps(total, size, own)):
-        rows = [torch.arange(start, start + step).remainder(total) for _ in tensors]
-        yield (wide if step == size else graph), [t[r] for t, r in zip(tensors, rows, strict=True)], step
-        start += step
+    """The graph to run, its inputs, and how many samples they hold, until all samples are used.
+
+    Raises:
+        DataError: The samples do not fit the graph's inputs.
+    """
+    check_samples(samples, graph.inputs)
+    tensors = [torch.from_numpy(samples.inputs[spec.name]) for spec in graph.inputs]
+    wide, size = _widened(graph, tensors, batch_size)
+    starts = range(0, len(samples), size)
+    for start in track("running samples", starts):
+        rows = torch.arange(start, start + size)
+        # A graph of a fixed batch takes samples again to fill its last one.
+        rows = rows.remainder(len(samples)) if wide is graph else rows[rows < len(samples)]
+        yield wide, [t[rows] for t in tensors], len(rows)
 
 
-def _widened(graph: Graph, size: int, own: int) -> tuple[Graph, int]:
-    return graph, own
-
-
-def _steps(total: int, size: int, own: int) -> list[int]:
-    """Batch sizes that cover `total`: full ones, then the graph's own for the rest."""
-    full, rest = divmod(total, size)
-    return [size] * full + [own] * -(-rest // own)
+def _widened(graph: Graph, tensors: list[Tensor], batch_size: int) -> tuple[Graph, int]:
+    """A graph that takes several samples at once, and how many; the graph itself where that would change its results."""
+    own = graph.inputs[0].shape[0]
+    if own > 1 or batch_size == 1 or len(tensors[0]) == 1:
+        return graph, own
+    wide = batched(graph, [tuple(t[i : i + 1] for t in tensors) for i in range(2)])
+    return (graph, 1) if wide is None else (wide, batch_size)
 
 
 class _Recorder(fx.Interpreter):

@@ -51,8 +51,8 @@ def widen(plan: Plan, grids: dict[Slot, Grid], scales: Mapping[fx.Node, Tensor],
             floor = max(_arithmetic_floor(node, plan, grids, scales, rules), _bounds_floor(result.value))
             if grids[result].scale[0] < floor * 0.999:
                 remarks.warn(
-                    f"{named(result.value)} varies too little for integer arithmetic (scale {grids[result].scale[0]:.3g}); "
-                    f"its scale is raised to {floor:.3g}"
+                    f"{named(result.value)} varies too little on the calibration data for integer arithmetic: "
+                    f"its scale is raised from {grids[result].scale[0]:.3g} to {floor:.3g}"
                 )
                 wider = rescaled(grids[result], floor)
                 grids.update(dict.fromkeys(group_of[result].slots, wider))
