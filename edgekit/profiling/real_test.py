@@ -50,7 +50,7 @@ def test_a_file_that_is_no_model(tmp_path):
 def test_a_format_nobody_runs(tmp_path):
     path = tmp_path / "x.weights"
     path.write_bytes(b"")
-    with pytest.raises(UsageError, match="execute.* format 'weights'"):
+    with pytest.raises(UsageError, match=r"execute.* format 'weights'"):
         profile(path)
 
 
