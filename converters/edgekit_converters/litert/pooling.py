@@ -10,7 +10,7 @@ import ai_edge_litert.schema_py_generated as schema
 import numpy as np
 from torch import fx
 
-from edgekit.graph import argument, aten, is_call
+from edgekit.graph import argument, aten, grid_of, is_call
 from edgekit_converters.litert.emission import OP, Emission, Form, Outcome
 from edgekit_converters.litert.fusion import clamp_bounds
 from edgekit_converters.litert.padding import SAME, VALID, Window, padded, scheme
@@ -23,7 +23,7 @@ _CHANNELS_LAST = (0, 2, 3, 1)
 @emits(aten.max_pool2d.default, integers=(INT8, INT16))
 def max_pool(emission: Emission, node: fx.Node, out: Outcome) -> Value:
     """MAX_POOL_2D; padding that is not SAME is a PAD with the smallest value."""
-    value, windows = _read(emission, node, out)
+    value, windows = _past_edges(emission, node, *_read(emission, node, out))
     if any(w.dilation != 1 for w in windows):
         raise emission.refusal(node, "TFLite's pools have no dilation", accepted="dilation=1")
     tensor = emission.operand(out, value, _CHANNELS_LAST, share=True)
@@ -85,6 +85,28 @@ def _read(emission: Emission, node: fx.Node, out: Outcome) -> tuple[Value, list[
     dilation = _pair(argument(node, "dilation")) if is_call(node, aten.max_pool2d.default) else (1, 1)
     rows = zip(value.shape[2:], kernel, stride, dilation, padding, out.shape[-2:], strict=True)
     return value, [Window(*row) for row in rows]
+
+
+def _past_edges(emission: Emission, node: fx.Node, value: Value, windows: list[Window]) -> tuple[Value, list[Window]]:
+    """The operand before a padding that no maximum notices: repeated edges or minus infinity, in every window beside a real element."""
+    operand: Any = node.args[0]
+    while grid_of(operand) is not None and emission.value(operand.args[0]).grid == value.grid:
+        operand = operand.args[0]
+    amounts = list(argument(operand, "pad")) if is_call(operand, aten.pad.default) and _unnoticed(operand) else []
+    if value.rank != 4 or not 0 < len(amounts) <= 4 or min(amounts) < 0:
+        return value, windows
+    before = amounts[0::2][::-1] if len(amounts) == 4 else [0, amounts[0]]
+    inner = emission.value(operand.args[0])
+    moved = [replace(w, size=s, before=w.before + b) for w, s, b in zip(windows, inner.shape[2:], before, strict=True)]
+    real = all(w.before < w.kernel and (w.result - 1) * w.stride - w.before < w.size for w in moved)
+    return (inner, moved) if real and inner.grid == value.grid else (value, windows)
+
+
+def _unnoticed(pad: fx.Node) -> bool:
+    value = argument(pad, "value")
+    return argument(pad, "mode") == "replicate" or (
+        argument(pad, "mode") == "constant" and value is not None and value <= np.finfo(np.float32).min
+    )
 
 
 def _pair(numbers: Any) -> tuple[int, int]:

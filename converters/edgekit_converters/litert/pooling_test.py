@@ -52,3 +52,20 @@ def test_a_pool_of_the_whole_plane_is_a_mean(dtype):
     x = torch.randn(1, 5, 6, 3)
     graph = graph_of(lambda x0: aten.avg_pool2d.default(aten.permute.default(x0, [0, 3, 1, 2]), [5, 6]), [x])
     assert next(op.name for op in dtype(graph, [x]).ops) == "MEAN"
+
+
+@pytest.mark.parametrize("pads", [[0, 1, 0, 1], [1, 1, 0, 1], [2, 2, 2, 2], [3, 0, 0, 0]])
+def test_a_maximum_does_not_notice_repeated_edges(pads):
+    x = torch.randn(1, 3, 8, 6)
+    graph = graph_of(lambda x0: aten.max_pool2d.default(aten.pad.default(x0, pads, "replicate", None), [3, 3], [2, 2]), [x])
+    names = [op.name for op in check_float(graph, [x]).ops]
+    assert ("GATHER" in names) == (pads[0] == 3), "a window that sees edges only does notice"
+    assert pads != [0, 1, 0, 1] or names == ["TRANSPOSE", "MAX_POOL_2D", "TRANSPOSE"]
+    check_integer(graph, [x])
+
+
+@pytest.mark.parametrize("pads", [[0, 1, 0, 1], [2, 0], [1, 1, 2, 2]])
+def test_a_maximum_does_not_notice_minus_infinity(pads):
+    x = torch.randn(1, 3, 8, 6)
+    graph = graph_of(lambda x0: aten.max_pool2d.default(aten.pad.default(x0, pads, "constant", float("-inf")), [3, 3], [2, 2]), [x])
+    assert "MAX_POOL_2D" in [op.name for op in check_float(graph, [x]).ops]
