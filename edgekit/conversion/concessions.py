@@ -37,6 +37,7 @@ KINDS: dict[str, Kind] = {
     "transpose": Kind("a tensor is reordered, because producer and consumer want different orders", r"^TRANSPOSE\b"),
     "weights": Kind("weights have more bits than asked, for want of a kernel", r"^int8 instead of|\bstays float32$"),
     "calibration": Kind("the calibration data alone did not determine a grid", r"\bon the calibration data\b|\bdoes not fit int32\b"),
+    "unstable": Kind("rounding alone moves an output far, so comparing outputs says little", r"^rounding alone moves", loud=True),
     "random": Kind("activation ranges were measured on noise", r"^random calibration", loud=True),
     "vendor": Kind("the vendor's own converter wrote the file", r"^written by the vendor's converter", loud=True),
     "other": Kind("anything else", r""),

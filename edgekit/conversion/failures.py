@@ -10,7 +10,14 @@ from edgekit.errors import ConversionError
 from edgekit.plugins import EmittedOp
 from edgekit.worker import WorkerCrashed
 
+
+class Untraced(ConversionError):
+    """The file fails, and nobody said at which operator."""
+
+
 _NODE = re.compile(r"[Nn]ode (?:number |#)(\d+)")
+_SLOW = ("no answer", "SIGKILL")
+"""Ends that took time or memory: not worth repeating to find where."""
 
 
 @contextmanager
@@ -26,17 +33,18 @@ def told(doing: str, ops: Sequence[EmittedOp], next_step: str) -> Iterator[None]
         yield
     except WorkerCrashed as crash:
         said = f"{crash.crash.reason} {crash.crash.log}"
-        raise _named(f"{doing} failed: {_sentence(crash)}", said, ops, next_step) from None
+        sudden = not crash.crash.reason.startswith(_SLOW)
+        raise _named(f"{doing} failed: {_sentence(crash)}", said, ops, next_step, traceable=sudden) from None
     except ConversionError as error:
         if error.op is not None:
             raise
-        raise _named(f"{doing} failed: {error.message}", error.message, ops, error.next_step or next_step) from None
+        raise _named(f"{doing} failed: {error.message}", error.message, ops, error.next_step or next_step, traceable=True) from None
 
 
-def _named(message: str, said: str, ops: Sequence[EmittedOp], next_step: str) -> ConversionError:
+def _named(message: str, said: str, ops: Sequence[EmittedOp], next_step: str, *, traceable: bool) -> ConversionError:
     op = mentioned(said, ops)
     if op is None:
-        return ConversionError(message, next_step=next_step)
+        return (Untraced if traceable else ConversionError)(message, next_step=next_step)
     return ConversionError(message, op=op.name, shapes=op.shapes, module=op.module or None, next_step=next_step)
 
 

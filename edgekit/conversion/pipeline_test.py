@@ -124,7 +124,13 @@ def test_an_operator_left_in_float_is_listed_by_name_and_module(go, data, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [("abort", "no_integer_overflow"), ("segfault", "SIGSEGV"), ("oom", "out of memory"), ("noise", "differs by")]
+    ("how", "said"),
+    [
+        ("abort", "no_integer_overflow"),
+        ("segfault", "SIGSEGV"),
+        ("oom", "out of memory"),
+        ("noise", "differs from what the graph predicts"),
+    ],
 )
 def test_native_code_that_fails_gives_one_error_and_no_artifact(go, tmp_path, monkeypatch, how, said):
     run = FakeRuntime.run
@@ -135,6 +141,9 @@ def test_native_code_that_fails_gives_one_error_and_no_artifact(go, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
     if how == "abort":
         assert (caught.value.op, caught.value.module, caught.value.shapes) == ("aten.linear.default", "net", ((1, 8), (16, 8), (16,)))
+    if how == "noise":
+        assert (caught.value.op, caught.value.module) == ("aten.relu", "net")
+        assert "it begins at this operator" in str(caught.value)
 
 
 def test_a_hang_is_ended(go, tmp_path, monkeypatch):

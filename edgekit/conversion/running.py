@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def runtime_for(model_format: str, name: str | None = None) -> Runtime:
         runtime: Runtime = plugins.load("runtimes", candidate)
         if model_format in runtime.formats:
             return runtime
-    raise UsageError(f"{name or 'no runtime'} does not execute format {model_format!r}", accepted=known)
+    raise UsageError(f"{f'{name} does not execute' if name else 'no runtime executes'} format {model_format!r}", accepted=known)
 
 
 def run_file(
@@ -75,13 +75,16 @@ def encoded(spec: TensorSpec, samples: Arrays) -> np.ndarray:
     return cast
 
 
-def run_graph(graph: Graph, samples: Arrays, title: str = "running the float model") -> dict[str, np.ndarray]:
+def run_graph(
+    graph: Graph, samples: Arrays, title: str = "running the float model", run: Callable[..., Any] | None = None
+) -> dict[str, np.ndarray]:
     """Run a graph on samples, one batch of the model at a time.
 
     Args:
         graph: Its inputs' first dimension is the batch.
         samples: By input name, arrays of shape (samples, *input shape without batch).
         title: What progress calls it.
+        run: Runs the graph's module in its place, on the same inputs.
 
     Returns:
         By output name, arrays of shape (samples, *output shape without batch).
@@ -93,7 +96,8 @@ def run_graph(graph: Graph, samples: Arrays, title: str = "running the float mod
     rows: dict[str, list[np.ndarray]] = {s.name: [] for s in graph.outputs}
     for start in track(title, range(0, count, batch)):
         index = torch.arange(start, start + batch).clamp_max(count - 1)
-        results = graph(*(arrays[s.name][index] for s in graph.inputs))
+        with torch.no_grad():
+            results = (run or graph)(*(arrays[s.name][index] for s in graph.inputs))
         for spec, result in zip(graph.outputs, results, strict=True):
             rows[spec.name].append(result.numpy())
     return {s.name: _stacked(rows[s.name], s, batch)[:count] for s in graph.outputs}
