@@ -19,7 +19,7 @@ artifact = edgekit.convert(
     out="build/examples/01_pytorch",
     overwrite=True,
 )
-verdict = edgekit.verify(artifact, model, data=(data.test[:, None], data.test_labels), example_inputs=(torch.zeros(1, 1, 8, 8),))
+verdict = edgekit.verify(artifact, model, data=(data.test[:, None], data.test_labels))
 
 print(artifact.model_file, artifact.manifest.inputs[0])
 print("accuracy", verdict.metric.artifact, "float", verdict.metric.reference, "difference", verdict.metric.difference)

@@ -19,7 +19,6 @@ artifact = edgekit.convert(model, example_inputs=example, calibration=data.train
 verdict = edgekit.verify(
     artifact,
     model,
-    example_inputs=example,
     data=(data.test[:, None], data.test_labels),
     max_drop=0.02,  # accuracy may fall by two points, measured on the same samples
     min_cosine=0.99,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from digits import Digits, digits, train_keras, train_pytorch
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,6 @@ import edgekit
 from edgekit.profiling import Profile
 from edgekit.report import write_report
 from edgekit.verification import Verdict
-from digits import Digits, digits, train_keras, train_pytorch
 
 OUT = Path("build/demo")
 RECIPES = ("float32", "int8")
@@ -76,7 +76,7 @@ def run(source: Source, recipe: str, data: Digits, out: Path) -> Row:
             overwrite=True,
         )
     with step(f"{source.name} {recipe}: verifying on {len(source.test)} held-out digits"):
-        verdict = edgekit.verify(artifact, source.model, data=(source.test, data.test_labels), example_inputs=source.example_inputs)
+        verdict = edgekit.verify(artifact, source.model, data=(source.test, data.test_labels))
     with step(f"{source.name} {recipe}: profiling"):
         profile = edgekit.profile(artifact, quick=True)
     write_report(folder.with_suffix(".html"), edgekit.Artifact.load(folder), verdict, profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ def reference_graph(artifact: Artifact, model: Any, **options: Any) -> tuple[Gra
         **options: As of `edgekit.loading.export`.
     """
     if model is not None:
-        graph = load(model, **options)
+        graph = load(model, **{**options, "example_inputs": _example_inputs(artifact, model, options.get("example_inputs"))})
         same = graph.source.digest == artifact.manifest.source.digest
         return graph, () if same else ("the float model given is not the one the artifact was made from: its digest differs",)
     for path in _candidates(artifact):
@@ -35,6 +36,16 @@ def reference_graph(artifact: Artifact, model: Any, **options: Any) -> tuple[Gra
         if graph.source.digest == artifact.manifest.source.digest:
             return graph, (f"the float model was found at {path.name}",)
     return None, ()
+
+
+def _example_inputs(artifact: Artifact, model: Any, given: Any) -> Any:
+    """Those given; for a module in memory that has none, what the artifact says its inputs are."""
+    import torch  # noqa: PLC0415 - torch loads where it is needed
+
+    plain = isinstance(model, torch.nn.Module) and artifact.manifest.source.framework == "pytorch"
+    if given is not None or not plain:
+        return given
+    return tuple(replace(s, dtype="float32", grid=None) if s.grid else s for s in artifact.manifest.inputs)
 
 
 def load(model: Any, **options: Any) -> Graph:
