@@ -73,8 +73,15 @@ def bars(terminal: Terminal, first: str) -> Iterator[Phases]:
 
 
 def _drawn(terminal: Terminal) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+    from rich.text import Text
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    class Count(ProgressColumn):
+        """``12/200``; nothing for a phase that does not count."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.completed:.0f}/{task.total:.0f}" if task.total is not None and task.total > 1 else "")
+
+    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), BarColumn(bar_width=24), Count(), TimeElapsedColumn())
     console = terminal.console(terminal.err)
     return Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
