@@ -20,6 +20,7 @@ from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import golden_inputs, random_samples
 from edgekit.conversion.running import run_graph, runtime_for
 from edgekit.conversion.steps import OnStep, Steps
+from edgekit.conversion.vendor import emit_by_vendor, vendor_scheme
 from edgekit.data import Samples, read_samples
 from edgekit.errors import UsageError
 from edgekit.plugins import Converter, Emitted, Encoding
@@ -161,6 +162,8 @@ def _request(
         labels=tuple(labels) if labels is not None else None,
         description=description,
     )
+    if emitter == "vendor":
+        vendor_scheme(chosen, device.format, encoding)
     kinds = None if accept is None else checked_kinds(accept)
     return Request(device, chosen, encoding, emitter, kinds, preprocess)
 
@@ -228,7 +231,6 @@ def _fill_by_vendor(
 ) -> Emitted:
     """The vendor's converter takes the float graph, compressed but neither lowered nor quantized."""
     from edgekit.conversion.tolerance import expect_roughly  # noqa: PLC0415 - torch loads where it is needed
-    from edgekit.conversion.vendor import emit_by_vendor, vendor_scheme  # noqa: PLC0415
 
     scheme, context = vendor_scheme(request.recipe, request.target.format, request.encoding), Context(request.target.rules, data)
     for step in request.recipe.passes:
