@@ -78,6 +78,13 @@ def test_an_internal_error_points_at_its_log(monkeypatch, capfd, state):
     assert "Traceback" in text and all(noise in text for noise in ("python noise", "native noise", "native complaint"))
 
 
+def test_a_missing_package_is_not_a_defect(monkeypatch, capfd):
+    raising(monkeypatch, ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert main(["targets"]) == 2
+    err = capfd.readouterr().err
+    assert "package 'torch'" in err and "edgekit doctor" in err
+
+
 def test_debug_shows_what_the_log_would_hold(monkeypatch, capfd, state):
     raising(monkeypatch, ZeroDivisionError("oh"))
     assert main(["targets", "--debug"]) == 70
