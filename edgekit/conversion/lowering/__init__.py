@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from edgekit.conversion.lowering import (
     affine,
+    erf,
     glu,
     group_norm,
     gru,
@@ -33,6 +34,7 @@ from edgekit.targets import Rules
 
 REWRITES: Mapping[str, Rewrite] = {
     "affine": affine.REWRITE,
+    "erf": erf.REWRITE,
     "glu": glu.REWRITE,
     "group_norm": group_norm.REWRITE,
     "gru": gru.REWRITE,

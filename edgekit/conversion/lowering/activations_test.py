@@ -28,6 +28,12 @@ def test_mish_keeps_relative_precision_in_its_tail():
     torch.testing.assert_close(lowered(graph, "mish", inputs=(x,))(x)[0], aten.mish.default(x.double()).float(), rtol=1e-5, atol=0)
 
 
+def test_erf():
+    x = torch.cat([torch.linspace(-6, 6, 4001), torch.tensor([-1e6, 1e6, 1e-6])])
+    counts = operators(lowered(graph_of(aten.erf.default, [x], "block"), "erf", inputs=(x,), tolerance=1.2e-6))
+    assert counts == {"clamp": 1, "mul": 7, "add": 5, "tanh": 1}
+
+
 @pytest.mark.parametrize("beta", [0.3, 1.0, 5.0])
 def test_softplus_with_a_slope(beta):
     graph = graph_of(lambda x: aten.softplus.default(x, beta, 20), [X], "block")
