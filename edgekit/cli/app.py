@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -54,10 +55,14 @@ def app() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run `app`; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app.main(args=None if arguments is None else list(arguments), prog_name="edgekit", standalone_mode=False)
+        code = app.main(args=given, prog_name="edgekit", standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        if "--json" in given:
+            refused = {"type": "UsageError", "message": error.format_message(), "exit_code": USAGE}
+            click.echo(json.dumps({"schema": "edgekit.error/1", "error": refused}, indent=2))
         return USAGE
     except click.Abort:
         return 130

@@ -137,6 +137,9 @@ def test_json_is_one_versioned_document(capfd, arguments):
 def test_wrong_usage_exits_with_2_and_says_what_is_accepted(capfd, arguments, says):
     assert main(arguments) == 2
     assert says in capfd.readouterr().err
+    assert main([*arguments, "--json"]) == 2
+    document = json.loads(capfd.readouterr().out)
+    assert document["schema"] == "edgekit.error/1" and document["error"]["exit_code"] == 2
 
 
 def test_doctor_names_the_command_that_installs_what_is_missing(capfd, monkeypatch):
