@@ -66,6 +66,7 @@ from edgekit.canonicalize.normalizations import normalizations
 from edgekit.canonicalize.pooling import pooling
 from edgekit.canonicalize.products import products
 from edgekit.canonicalize.recognise_activations import recognise_activations
+from edgekit.canonicalize.recognise_resizes import recognise_resizes
 from edgekit.canonicalize.reductions import reductions
 from edgekit.canonicalize.rewriting import Rewrite, sweep
 from edgekit.canonicalize.share_constants import share_constants
@@ -84,11 +85,13 @@ REWRITES: tuple[Rewrite, ...] = (
     fold_constants,  # weights must be constants before anything asks whether they are
     views, indexing, elementwise, activations, reductions, pooling, convolutions, normalizations,  # spellings, in any order
     einsum,  # needs permute and reshape spelled so
-    products,  # after einsum, which makes matrix products
+    fold_constants,  # again: einsum permutes weights
+    products,  # after einsum, which makes matrix products of weights
     narrow_dtypes,  # after spelling: fewer calls decide their own dtype
-    fold_constants,  # again: spelling permuted weights and made scalars
+    fold_constants,  # again: casts of constants
     merge_moves,  # one reshape, one permute in a row, or patterns and permutes miss each other
     recognise_activations,  # before constants merge: the 3 of a hard sigmoid must not become part of a bias
+    recognise_resizes,  # after moves merged, before permutes sink through the parts
     sink_permutes,  # a batch norm reaches its convolution only when no permute stands between them
     merge_moves,  # permutes that became free are reshapes now
     absorb_flatten,  # after sinking: what permutes are left is known

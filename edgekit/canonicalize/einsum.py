@@ -14,11 +14,13 @@ from math import prod
 import torch
 from torch import fx
 
-from edgekit.canonicalize.products import product
 from edgekit.canonicalize.rewriting import apply_rules, permuted, reshaped
 from edgekit.graph import call, shape_of
 
 aten = torch.ops.aten
+
+Operand = tuple[fx.Node, str]
+Groups = tuple[list[str], list[str], list[str], list[str]]
 
 
 def einsum(graph: fx.Graph) -> None:
@@ -42,13 +44,20 @@ def _einsum(node: fx.Node) -> fx.Node | None:
     rows = [i for i in output if i in left and i not in right]
     columns = [i for i in output if i in right and i not in left]
     inner = [i for i in left if i in right and i not in output]
-    extents = [prod(sizes[i] for i in group) for group in (rows, inner, columns)]
-    shape = [sizes[i] for i in batch]
-    x = _arranged(node, a, left, [*batch, *rows, *inner], [*shape, extents[0], extents[1]])
-    y = _arranged(node, b, right, [*batch, *inner, *columns], [*shape, extents[1], extents[2]])
     order = [*batch, *rows, *columns]
-    result = reshaped(node, product(node, x, y), [sizes[i] for i in order])
+    result = reshaped(node, _multiplied(node, (a, left), (b, right), (batch, rows, inner, columns), sizes), [sizes[i] for i in order])
     return permuted(node, result, [order.index(i) for i in output])
+
+
+def _multiplied(node: fx.Node, a: Operand, b: Operand, groups: Groups, sizes: dict[str, int]) -> fx.Node:
+    """The matrix product over index groups. Rows stay apart where there is no batch, so that a dense layer is one `linear`."""
+    batch, rows, inner, columns = groups
+    shape = [sizes[i] for i in batch]
+    m, k, n = (prod(sizes[i] for i in group) for group in (rows, inner, columns))
+    apart = [sizes[i] for i in rows] if rows and not batch else [m]
+    x = _arranged(node, *a, [*batch, *rows, *inner], [*shape, *apart, k])
+    y = _arranged(node, *b, [*batch, *inner, *columns], [*shape, k, n])
+    return call(node, aten.matmul.default, x, y)
 
 
 def _sum_out(node: fx.Node, x: fx.Node, term: str, needed: str) -> tuple[fx.Node, str]:

@@ -4,12 +4,14 @@ Given: ``add(mul(convolution(x, w, b), s), t)`` with a number a channel; ``linea
 Result: ``convolution(x, w·s, b·s + t)``; ``linear(x, w·s, b + w·t)``.
 
 This is what becomes of batch normalization, of a bias added apart, of Keras' Rescaling and Normalization, of layer
-scale and of the 1/√d of attention (a single number passes through reshapes and permutes). Into the *following*
+scale and of the 1/√d of attention (a single number passes through reshapes and permutes, a bias of heads through the
+reshape that splits them, a bias of channels through a crop). Into the *following*
 layer a scale always folds; a shift only where nothing is padded, since padding is zero after the shift, not before.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -22,7 +24,7 @@ from edgekit.graph import constant, constant_value, is_call, shape_of
 aten = torch.ops.aten
 _ADD, _MUL = aten.add.Tensor, aten.mul.Tensor
 _CONVOLUTION, _LINEAR = aten.convolution.default, aten.linear.default
-_MOVES = (aten.reshape.default, aten.permute.default)
+_MOVES = (aten.reshape.default, aten.permute.default, aten.slice.Tensor)
 
 
 def fold_affine(graph: fx.Graph) -> None:
@@ -38,11 +40,11 @@ def _fold_back(node: fx.Node) -> None:
     if step is None:
         return
     x, value = step
-    layer = _layer_before(x, node, through_moves=value.numel() == 1)
-    if layer is None:
+    found = _layer_before(x, node)
+    if found is None:
         return
-    channel = 1 if layer.target is _CONVOLUTION else len(shape_of(layer)) - 1
-    vector = _a_number_a_channel(value, len(shape_of(node)), channel, shape_of(layer)[channel])
+    layer, moves = found
+    vector = _through(moves, value, shape_of(node), layer)
     if vector is None:
         return
     weight, bias = _parameters(layer)
@@ -55,15 +57,44 @@ def _fold_back(node: fx.Node) -> None:
     node.graph.erase_node(node)
 
 
-def _layer_before(x: fx.Node, user: fx.Node, through_moves: bool) -> fx.Node | None:
-    """The layer with constant weights that made `x`, if only `user` reads its result."""
+def _layer_before(x: fx.Node, user: fx.Node) -> tuple[fx.Node, list[fx.Node]] | None:
+    """The layer with constant weights whose result only `user` reads, and the moves between them."""
+    moves: list[fx.Node] = []
     while only_user(x) is user:
         if is_call(x, _CONVOLUTION, _LINEAR):
-            return x if _constant_layer(x) else None
-        if not (through_moves and is_call(x, *_MOVES)):
+            return (x, moves) if _constant_layer(x) else None
+        if not is_call(x, *_MOVES):
             return None
+        moves.append(x)
         x, user = x.args[0], x  # type: ignore[assignment]
     return None
+
+
+def _through(moves: list[fx.Node], value: Tensor, shape: tuple[int, ...], layer: fx.Node) -> Tensor | None:
+    """The constant as a number an output channel of the layer, seen through the moves; None if it is not that."""
+    channel = _channel(layer)
+    channels = shape_of(layer)[channel]
+    if value.numel() == 1:
+        return value.double().reshape(1).expand(channels)
+    if all(m.target is aten.slice.Tensor and m.args[1] != channel for m in moves):
+        return _a_number_a_channel(value, len(shape), channel, channels)
+    if layer.target is _LINEAR and len(moves) == 1 and moves[0].target is aten.reshape.default:
+        return _split_channels(value, shape, channels)
+    return None
+
+
+def _split_channels(value: Tensor, shape: tuple[int, ...], channels: int) -> Tensor | None:
+    """A constant over trailing dimensions that a reshape split the channels into (heads and their width)."""
+    lead = len(shape)
+    while lead and prod(shape[lead:]) < channels:
+        lead -= 1
+    wide = (1,) * (len(shape) - value.dim()) + tuple(value.shape)
+    fits = prod(shape[lead:]) == channels and wide[:lead] == (1,) * lead
+    return value.double().reshape(wide[lead:]).expand(shape[lead:]).reshape(channels) if fits else None
+
+
+def _channel(layer: fx.Node) -> int:
+    return 1 if layer.target is _CONVOLUTION else len(shape_of(layer)) - 1
 
 
 def _constant_layer(layer: fx.Node) -> bool:
@@ -137,7 +168,7 @@ def _absorb(layer: fx.Node, target: Any) -> None:
     step = affine_step(x, target)
     if step is None or only_user(x) is not layer:
         return
-    channel = 1 if layer.target is _CONVOLUTION else len(shape_of(x)) - 1
+    channel = _channel(layer)
     vector = _a_number_a_channel(step[1], len(shape_of(x)), channel, shape_of(x)[channel])
     if vector is None:
         return

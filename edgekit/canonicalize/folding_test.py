@@ -71,6 +71,30 @@ def test_a_scalar_passes_through_reshapes():
     assert prove(model, torch.randn(1, 5, 8)) == {"linear": 1, "reshape": 1, "permute": 1}
 
 
+def test_a_bias_of_heads_folds_through_the_split():
+    linear = nn.Linear(8, 8, bias=False)
+    model = Fn(lambda x: linear(x).unflatten(-1, (2, 4)) + torch.arange(8.0).reshape(2, 4), linear=linear)
+    assert prove(model, torch.randn(1, 5, 8)) == {"linear": 1, "reshape": 1}
+    uneven = Fn(lambda x: linear(x).unflatten(-1, (2, 4)) + torch.arange(4.0), linear=linear)
+    assert prove(uneven, torch.randn(1, 5, 8)) == {"linear": 1, "reshape": 1}
+    ranked = Fn(lambda x: linear(x).unflatten(-1, (2, 4)) + torch.arange(8.0).reshape(1, 1, 2, 4), linear=linear)
+    assert prove(ranked, torch.randn(1, 5, 8)) == {"linear": 1, "reshape": 1}
+    rows = Fn(lambda x: linear(x).unflatten(-1, (2, 4)) + torch.arange(5.0).reshape(1, 5, 1, 1), linear=linear)
+    assert prove(rows, torch.randn(1, 5, 8))["add"] == 1
+
+
+def test_an_einsum_with_a_weight_is_a_linear():
+    weight, bias = torch.randn(8, 2, 4), torch.randn(2, 4)
+    model = Fn(lambda x: torch.einsum("abc,cde->abde", x, weight.to(x.dtype)) + bias.to(x.dtype))
+    assert prove(model, torch.randn(1, 5, 8)) == {"linear": 1, "reshape": 1}
+
+
+def test_a_crop_of_a_transposed_convolution_is_its_padding():
+    layer = nn.ConvTranspose2d(3, 4, 4, 2)
+    model = Fn(lambda x: layer(x)[:, :, 1:-1, 1:-2] + torch.arange(4.0)[:, None, None], layer=layer)
+    assert prove(model, torch.randn(1, 3, 5, 5)) == {"convolution": 1, "slice": 1}
+
+
 def test_constant_arithmetic_merges():
     model = Fn(lambda x: ((x - 3) / 2 + 1) * torch.arange(1.0, 5)[:, None, None] - 1)
     assert prove(model, torch.randn(1, 4, 5, 5)) == {"mul": 1, "add": 1}

@@ -1,7 +1,9 @@
 """Merge pads with each other and into the layer they feed.
 
-Given: ``pad(pad(x, p), q)``; ``convolution(pad(x, [1, 1, 1, 1]), w)``; ``avg_pool2d`` or ``max_pool2d`` of a pad.
-Result: ``pad(x, p + q)``; ``convolution`` with padding ``[1, 1]``; pools likewise, where the window is twice the pad at least.
+Given: ``pad(pad(x, p), q)``; ``convolution(pad(x, [1, 1, 1, 1]), w)``; ``avg_pool2d`` or ``max_pool2d`` of a pad;
+    a crop of both ends of a transposed convolution.
+Result: ``pad(x, p + q)``; ``convolution`` with padding ``[1, 1]``; pools likewise, where the window is twice the pad at
+    least; the transposed convolution with padding, which is such a crop.
 
 Into a layer only if the pad is symmetric, of zeros (of -∞ for a maximum) and spatial; an asymmetric "SAME" pad stays a pad.
 """
@@ -14,9 +16,10 @@ from collections.abc import Callable
 import torch
 from torch import fx
 
+from edgekit.canonicalize.indexing import part
 from edgekit.canonicalize.pooling import padded
 from edgekit.canonicalize.rewriting import calls, only_user
-from edgekit.graph import is_call, shape_of, substitute
+from edgekit.graph import call, is_call, shape_of, substitute
 
 aten = torch.ops.aten
 _PAD = aten.pad.default
@@ -28,6 +31,8 @@ def merge_pads(graph: fx.Graph) -> None:
         _merge_pair(node)
     for layer in calls(graph, {aten.convolution.default, aten.avg_pool2d.default, aten.max_pool2d.default}):
         _absorb(layer)
+    for crop in calls(graph, {aten.slice.Tensor}):
+        _absorb_crop(crop)
 
 
 def _merge_pair(node: fx.Node) -> None:
@@ -56,6 +61,21 @@ def _absorb(layer: fx.Node) -> None:
         at = 4 if layer.target is aten.convolution.default else 3
         own: list[int] = layer.args[at]  # type: ignore[assignment]
         layer.args = (pad.args[0], *layer.args[1:at], [a + b for a, b in zip(own, extra, strict=True)], *layer.args[at + 1 :])
+
+
+def _absorb_crop(crop: fx.Node) -> None:
+    layer, dim, start, end, step = crop.args
+    if not is_call(layer, aten.convolution.default) or only_user(layer) is not crop:  # type: ignore[arg-type]
+        return
+    assert isinstance(layer, fx.Node) and isinstance(dim, int) and isinstance(start, int) and isinstance(end, int)
+    size = shape_of(layer)[dim]
+    both = min(start, size - end)
+    if not layer.args[6] or dim < 2 or step != 1 or both == 0:
+        return
+    pads: list[int] = list(layer.args[4])  # type: ignore[arg-type]
+    pads[dim - 2] += both
+    tight = call(layer, layer.target, *layer.args[:4], pads, *layer.args[5:], like=layer)
+    substitute(crop, part(crop, tight, dim, start - both, end - both))
 
 
 def _convolution_pads(layer: fx.Node, value: object, extra: list[int]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from edgekit.canonicalize.elementwise import binary
 from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, overloads, permuted, reshaped
@@ -26,13 +26,21 @@ def products(graph: fx.Graph) -> None:
 
 def product(before: fx.Node, a: fx.Node, b: fx.Node) -> fx.Node:
     """``a @ b``: a `linear` where `b` is a constant matrix, else a `matmul` of operands of rank 2 or more."""
-    weight = constant_value(b)
-    if weight is not None and weight.dim() == 2 and len(shape_of(a)) >= 2:
+    weight = _matrix(b)
+    if weight is not None and len(shape_of(a)) >= max(2, len(shape_of(b))):
         return call(before, aten.linear.default, a, constant(before, weight.T, str(b.target)), None)
     shape = torch.matmul(a.meta["val"], b.meta["val"]).shape
     left = reshaped(before, a, [1, *shape_of(a)]) if len(shape_of(a)) == 1 else a
     right = reshaped(before, b, [*shape_of(b), 1]) if len(shape_of(b)) == 1 else b
     return reshaped(before, call(before, aten.matmul.default, left, right), shape)
+
+
+def _matrix(node: fx.Node) -> Tensor | None:
+    """A constant matrix, perhaps with leading dimensions of size 1."""
+    value = constant_value(node)
+    if value is None or value.dim() < 2 or value.shape[:-2].numel() != 1:
+        return None
+    return value.reshape(value.shape[-2:])
 
 
 def _product(node: fx.Node) -> fx.Node:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, overloads, permuted, reshaped
+from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, non_negative, overloads, permuted, reshaped
 from edgekit.graph import argument, call, constant, dtype_of, shape_of
 
 aten = torch.ops.aten
@@ -56,13 +56,11 @@ def _repeat(node: fx.Node) -> fx.Node:
     return x if set(counts) <= {1} else call(node, aten.repeat.default, x, counts)
 
 
-def _repeat_interleave(node: fx.Node) -> fx.Node | None:
-    """Each element `count` times in a row: a new dimension, expanded and merged."""
+def _repeat_interleave(node: fx.Node) -> fx.Node:
+    """Each element some times in a row: a new dimension, expanded and merged."""
     x, count, dim = _source(node), argument(node, "repeats"), argument(node, "dim")
-    shape = list(shape_of(x)) if dim is not None else [-1]
-    if dim is None:
-        shape, dim = [x.meta["val"].numel()], 0
-    dim %= len(shape)
+    shape = list(shape_of(x)) if dim is not None else [x.meta["val"].numel()]
+    dim = non_negative(dim or 0, len(shape))
     split = reshaped(node, x, [*shape[: dim + 1], 1, *shape[dim + 1 :]])
     wide = call(node, aten.expand.default, split, [*shape[: dim + 1], count, *shape[dim + 1 :]])
     return reshaped(node, wide, shape_of(node))
