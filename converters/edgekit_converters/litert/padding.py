@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ai_edge_litert.schema_py_generated as schema
 import numpy as np
+import torch
 from torch import fx
 
-from edgekit.graph import argument, aten, grid_of, is_call
+import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
+from edgekit.graph import argument, aten, grid_of, is_call, shape_of
 from edgekit_converters.litert.emission import OP, Emission
 from edgekit_converters.litert.values import Value
 
@@ -68,30 +70,44 @@ def scheme(windows: Sequence[Window]) -> int | None:
 def unpadded(emission: Emission, operand: fx.Node) -> tuple[Value, list[tuple[int, int]]]:
     """The value before all zero padding on the way to `operand`, and that padding for each of its dimensions.
 
-    Looks through permutes and through fake-quantize nodes that keep the grid. The PAD operators passed over are dropped from the file
-    if nobody else needs them.
+    Looks through permutes, and through fake-quantize nodes that keep the grid or leave the rounding to run time. The PAD operators
+    passed over are dropped from the file if nobody else needs them.
     """
     value = emission.value(operand)
     pads, dims, node = [(0, 0)] * value.rank, list(range(value.rank)), operand
-    found, best = pads, value
+    best = value, pads
     while True:
-        if grid_of(node) is not None and isinstance(node.args[0], fx.Node) and emission.value(node.args[0]).grid == value.grid:
-            node = node.args[0]
+        if _keeps_grid(emission, node, value):
+            node = node.args[0]  # type: ignore[assignment]
         elif is_call(node, aten.permute.default):
             order = [d % value.rank for d in argument(node, "dims")]
             dims, node = [order[d] for d in dims], node.args[0]  # type: ignore[assignment]
-        elif is_call(node, aten.pad.default) and argument(node, "mode") == "constant" and not argument(node, "value"):
-            amounts = argument(node, "pad")
-            here = {value.rank - 1 - i // 2: (amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)}
-            if min(amounts) < 0:
-                return best, found
-            pads = [(b + here.get(d, (0, 0))[0], a + here.get(d, (0, 0))[1]) for (b, a), d in zip(pads, dims, strict=True)]
+        elif (amounts := _zero_padding(node)) is not None:
+            pads = [(b + amounts[d][0], a + amounts[d][1]) for (b, a), d in zip(pads, dims, strict=True)]
             node = node.args[0]  # type: ignore[assignment]
             if emission.value(node).grid != value.grid:
-                return best, found
-            best, found = emission.value(node).permute(dims), pads
+                return best
+            best = replace(emission.value(node).permute(dims), dynamic=value.dynamic), pads
         else:
-            return best, found
+            return best
+
+
+def _keeps_grid(emission: Emission, node: fx.Node, value: Value) -> bool:
+    """Whether `node` rounds a value that already is on its grid, or leaves the rounding to a hybrid kernel."""
+    if is_call(node, torch.ops.edgekit.fake_quantize_dynamic.default):
+        return True
+    return grid_of(node) is not None and isinstance(node.args[0], fx.Node) and emission.value(node.args[0]).grid == value.grid
+
+
+def _zero_padding(node: fx.Node) -> list[tuple[int, int]] | None:
+    """Zeros a pad node adds before and after each dimension; None if it is none, crops, or adds something else."""
+    if not is_call(node, aten.pad.default) or argument(node, "mode") != "constant" or argument(node, "value"):
+        return None
+    amounts, rank = argument(node, "pad"), len(shape_of(node))
+    if min(amounts) < 0:
+        return None
+    pairs = {rank - 1 - i // 2: (amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)}
+    return [pairs.get(d, (0, 0)) for d in range(rank)]
 
 
 def padded(emission: Emission, tensor: int, pads: Sequence[tuple[int, int]], low: float | None = None) -> int:
