@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from edgekit.errors import ConversionError
+from edgekit.errors import ConversionError, LoadError
 from edgekit.plugins import EmittedOp
 from edgekit.worker import WorkerCrashed
 
@@ -39,6 +39,8 @@ def told(doing: str, ops: Sequence[EmittedOp], next_step: str) -> Iterator[None]
         if error.op is not None:
             raise
         raise _named(f"{doing} failed: {error.message}", error.message, ops, error.next_step or next_step, traceable=True) from None
+    except LoadError as error:  # of a file that edgekit wrote itself
+        raise ConversionError(f"{doing} failed: {error.message}", next_step=next_step) from None
 
 
 def _named(message: str, said: str, ops: Sequence[EmittedOp], next_step: str, *, traceable: bool) -> ConversionError:
