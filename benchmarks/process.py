@@ -61,10 +61,10 @@ class _Sampler(threading.Thread):
         super().__init__(daemon=True)
         self.peak = 0
         self._root = psutil.Process(pid)
-        self._stop = threading.Event()
+        self._done = threading.Event()
 
     def run(self) -> None:
-        while not self._stop.wait(SAMPLING_SECONDS):
+        while not self._done.wait(SAMPLING_SECONDS):
             try:
                 tree = [self._root, *self._root.children(recursive=True)]
                 self.peak = max(self.peak, sum(_resident(p) for p in tree))
@@ -72,7 +72,7 @@ class _Sampler(threading.Thread):
                 return
 
     def finish(self) -> None:
-        self._stop.set()
+        self._done.set()
         self.join()
 
 
