@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +56,12 @@ def doctor(terminal: Terminal) -> int:
 
 def _requirements() -> tuple[list[Package], dict[str, list[Package]]]:
     """Base requirements, and those of each extra, from the installed distribution's own metadata."""
-    base: list[Package] = []
-    extras: dict[str, list[Package]] = {e: [] for e in metadata.metadata("edgekit").get_all("Provides-Extra") or () if e not in DEVELOPMENT}
+    from importlib import metadata
+
     from packaging.requirements import Requirement
 
+    base: list[Package] = []
+    extras: dict[str, list[Package]] = {e: [] for e in metadata.metadata("edgekit").get_all("Provides-Extra") or () if e not in DEVELOPMENT}
     for line in metadata.requires("edgekit") or ():
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
@@ -73,6 +74,8 @@ def _requirements() -> tuple[list[Package], dict[str, list[Package]]]:
 
 
 def _installed(requirement: Requirement) -> Package:
+    from importlib import metadata
+
     tested = _tested_versions().get(requirement.name.lower())
     try:
         version = metadata.version(requirement.name)

@@ -19,7 +19,9 @@ def failed(error: BaseException, terminal: Terminal) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else INTERNAL
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("edgekit"):
-        error = UsageError(f"this needs the package {error.name!r}, which is not installed", next_step="edgekit doctor says what to install")
+        error = UsageError(
+            f"this needs the package {error.name!r}, which is not installed", next_step="edgekit doctor says what to install"
+        )
     if terminal.debug or not isinstance(error, (UsageError, GateFailed)):  # the user's own doing needs no traceback
         traceback.print_exception(error, file=sys.stderr)
     if terminal.as_json:

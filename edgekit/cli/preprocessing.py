@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,6 +52,8 @@ def take_preprocess(parameters: dict[str, Any]) -> Preprocess | None:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    import tomllib
+
     from edgekit.errors import UsageError
 
     try:
