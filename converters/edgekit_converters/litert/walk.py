@@ -112,6 +112,6 @@ def _concessions(builder: Builder, live: list[Operator], inputs: Mapping[str, in
         elif integer and op.name not in _MOVES and _dtype(builder, op) in ("float32", "float16"):
             notes.append(f"{op.name}{where} stays in float")
         elif integer and op.name in _MOVES and not edge and builder.tensors[source].data is None:
-            kinds = {builder.tensors[source].dtype, builder.tensors[result].dtype}
-            notes.append(f"{op.name}{where} " + ("between integer and float" if "float32" in kinds else "from one grid to another"))
+            between = "float32" in (builder.tensors[source].dtype, builder.tensors[result].dtype)
+            notes.append(f"{op.name}{where} between integer and float" if between else f"requantized: {op.name}{where}")
     return list(dict.fromkeys(notes))
