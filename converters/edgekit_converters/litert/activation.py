@@ -87,7 +87,7 @@ def prelu(emission: Emission, node: fx.Node, out: Outcome) -> Value:
     laid = slopes.reshape(shape)
     if laid is None:
         raise emission.refusal(node, "its slopes have a scale for each channel", accepted="per-tensor scales")
-    order = emission.order(data) or tuple(range(data.rank))
+    order = emission.near_order(data)
     tensors = [emission.operand(out, data, order), emission.operand(out, laid, order, trim=True)]
     return emission.op(OP.PRELU, tensors, out, Form.of(out.shape, order))
 

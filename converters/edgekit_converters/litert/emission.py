@@ -130,9 +130,14 @@ class Emission:
         """Order in which the value's dimensions lie; None if interleaved."""
         return value.layout.order(self.shape(value))
 
+    def near_order(self, value: Value) -> tuple[int, ...]:
+        """The order in which the dimensions lie; of interleaved ones (a channel shuffle), by where each begins."""
+        order = self.order(value)
+        return order or tuple(sorted(range(value.rank), key=lambda d: min(value.layout.dims[d], default=-1)))
+
     def order_with_last(self, value: Value, dim: int) -> tuple[int, ...]:
         """The order nearest to how the value lies that has `dim` innermost."""
-        order = self.order(value) or tuple(range(value.rank))
+        order = self.near_order(value)
         return (*(d for d in order if d != dim), dim)
 
     def operand(

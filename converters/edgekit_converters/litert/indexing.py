@@ -41,8 +41,8 @@ def index_select(emission: Emission, node: fx.Node, out: Outcome) -> Value:
 def gather(emission: Emission, node: fx.Node, out: Outcome) -> Value:
     """GATHER_ND: PyTorch's gather names an element by its own place and one index, GATHER_ND by all its coordinates."""
     value, index = emission.value(node.args[0]), emission.value(node.args[2])
-    dim, rank = argument(node, "dim") % value.rank, value.rank
-    order = emission.order(value) or tuple(range(rank))
+    dim = argument(node, "dim") % value.rank
+    order = emission.near_order(value)
     places = np.indices(index.shape, np.int32)
     rows = [places[d][..., None] for d in order]
     if index.data is not None:

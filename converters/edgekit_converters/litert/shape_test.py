@@ -136,3 +136,17 @@ def test_a_sequence_kept_as_an_image_of_height_one_is_moved_as_it_lies():
     ops = [op.name for op in check_float(graph_of(function, [x], w=torch.randn(4, 3, 3)), [x]).ops]
     assert [op for op in ops if op not in ("TRANSPOSE", "RESHAPE")] == ["CONV_2D", "REVERSE_V2", "SLICE", "CONCATENATION"]
     assert ops.index("CONCATENATION") - ops.index("CONV_2D") == 3, ops
+
+
+def test_a_channel_shuffle_is_one_transpose():
+    x = torch.randn(1, 4, 5, 8)
+
+    def function(x0, w):
+        y = aten.reshape.default(aten.permute.default(x0, [0, 3, 1, 2]), [1, 2, 4, 4, 5])
+        y = aten.reshape.default(aten.permute.default(y, [0, 2, 1, 3, 4]), [1, 8, 4, 5])
+        left, right = (aten.slice.Tensor(y, 1, i, i + 4, 1) for i in (0, 4))
+        right = aten.convolution.default(right, w, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 4)
+        return aten.permute.default(aten.cat.default([left, right], 1), [0, 2, 3, 1])
+
+    names = [op.name for op in check_float(graph_of(function, [x], w=torch.randn(4, 1, 3, 3)), [x]).ops]
+    assert [n for n in names if n != "RESHAPE"] == ["TRANSPOSE", "SLICE", "SLICE", "DEPTHWISE_CONV_2D", "CONCATENATION"]

@@ -68,7 +68,7 @@ def stand(emission: Emission, out: Outcome, value: Value, dims: Sequence[int], *
     if places is not None:
         tensor = emission.operand(out, value, share=share)
         return Stand(tensor, emission.builder.tensors[tensor].shape, places)
-    order = tuple(range(value.rank)) if value.data is not None else emission.order(value) or tuple(range(value.rank))
+    order = tuple(range(value.rank)) if value.data is not None else emission.near_order(value)
     tensor = emission.operand(out, value, order, share=share)
     return Stand(tensor, emission.builder.tensors[tensor].shape, tuple(order.index(d) for d in range(value.rank)))
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from edgekit.conversion.lowering import (
     affine,
+    elu,
     erf,
     glu,
     group_norm,
@@ -19,6 +20,7 @@ from edgekit.conversion.lowering import (
     layer_norm,
     lstm,
     mish,
+    neg,
     pixel_shuffle,
     pixel_unshuffle,
     rms_norm,
@@ -34,6 +36,7 @@ from edgekit.targets import Rules
 
 REWRITES: Mapping[str, Rewrite] = {
     "affine": affine.REWRITE,
+    "elu": elu.REWRITE,
     "erf": erf.REWRITE,
     "glu": glu.REWRITE,
     "group_norm": group_norm.REWRITE,
@@ -42,6 +45,7 @@ REWRITES: Mapping[str, Rewrite] = {
     "layer_norm": layer_norm.REWRITE,
     "lstm": lstm.REWRITE,
     "mish": mish.REWRITE,
+    "neg": neg.REWRITE,
     "pixel_shuffle": pixel_shuffle.REWRITE,
     "pixel_unshuffle": pixel_unshuffle.REWRITE,
     "rms_norm": rms_norm.REWRITE,

@@ -34,6 +34,28 @@ def test_erf():
     assert counts == {"clamp": 1, "mul": 7, "add": 5, "tanh": 1}
 
 
+@pytest.mark.parametrize("alpha", [1.0, 1.6732632423543772, 0.25])
+def test_elu_with_a_parameter(alpha):
+    graph = graph_of(lambda x: aten.elu.default(x, alpha), [X], "block")
+    assert operators(lowered(graph, "elu", inputs=(X,))) == ({"elu": 1} if alpha == 1 else {"elu": 1, "relu": 1, "mul": 2, "add": 1})
+
+
+def test_neg():
+    ids = torch.arange(3, dtype=torch.int32)
+    graph = graph_of(lambda x, i: (aten.neg.default(x), aten.neg.default(i)), [X, ids], "block")
+    assert operators(lowered(graph, "neg", inputs=(X, ids))) == {"mul": 1, "neg": 1}
+
+
+def test_a_convolution_computes_the_line_of_the_hard_sigmoid_behind_it():
+    x = torch.randn(1, 3, 4, 4)
+
+    def gate(x, w, b):
+        return aten.hardsigmoid.default(aten.convolution.default(x, w, b, [1, 1], [0, 0], [1, 1], False, [0, 0], 1))
+
+    graph = graph_of(gate, [x], "block", w=4 * torch.randn(2, 3, 1, 1), b=torch.randn(2))
+    assert operators(lowered(graph, "hardsigmoid", "affine", inputs=(x,))) == {"convolution": 1, "clamp": 1}
+
+
 @pytest.mark.parametrize("beta", [0.3, 1.0, 5.0])
 def test_softplus_with_a_slope(beta):
     graph = graph_of(lambda x: aten.softplus.default(x, beta, 20), [X], "block")

@@ -8,6 +8,7 @@ Given:  a chain of mul, div, add, sub by constants along one channel axis (or by
 Result: the first that applies of
         * x, where scale and shift come to nothing
         * the convolution or linear that makes x, with scaled output rows and shifted bias
+        * the rows of a linear that end up in x past slices and reshapes, where the chain is one number
         * the linears and convolutions that read the chain, all of them, with scaled input columns and shifted bias;
           permutes may stand between, and zero padding if there is no shift
         * convolution(x, scale (C, 1, 1, 1), shift, groups C) on an image
@@ -21,6 +22,7 @@ from torch import fx
 from edgekit.conversion.lowering.absorb import absorbed_by_producer, absorbed_by_readers
 from edgekit.conversion.lowering.chain import OPERATIONS, Chain, chain_from
 from edgekit.conversion.lowering.images import is_image
+from edgekit.conversion.lowering.query_scale import scaled_by_linear
 from edgekit.conversion.lowering.rewrite import Pen, Rewrite
 from edgekit.graph import aten, shape_of
 
@@ -30,9 +32,16 @@ def _affine(node: fx.Node) -> None:
     if chain is None:
         return
     nothing = bool((chain.scale == 1).all()) and bool((chain.shift == 0).all())
-    result = chain.x if nothing or absorbed_by_producer(chain) or absorbed_by_readers(chain) else _depthwise(chain)
+    absorbed = nothing or absorbed_by_producer(chain) or _absorbed_by_rows(chain) or absorbed_by_readers(chain)
+    result = chain.x if absorbed else _depthwise(chain)
     if result is not None:
         chain.last.replace_all_uses_with(result)
+
+
+def _absorbed_by_rows(chain: Chain) -> bool:
+    """A number that scales some of a linear's features only, such as the queries of a fused projection."""
+    number = chain.axis is None and not bool((chain.shift != 0).any())
+    return number and scaled_by_linear(chain.first, chain.x, float(chain.scale[0]))
 
 
 def _depthwise(chain: Chain) -> fx.Node | None:

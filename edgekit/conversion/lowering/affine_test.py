@@ -151,3 +151,15 @@ def test_nothing_is_left_of_a_scale_of_one():
         t=torch.zeros(1),
     )
     assert operators(lowered(graph, "affine", inputs=(IMAGE,))) == {"relu": 1}
+
+
+def test_a_number_scales_only_the_rows_it_meets():
+    x = torch.randn(2, 5, 6)
+
+    def project(x, w, b, n):
+        y = aten.linear.default(x, w, b)
+        parts = [aten.reshape.default(aten.slice.Tensor(y, 2, i, i + 8, 1), [2, 5, 2, 4]) for i in (0, 8)]
+        return aten.permute.default(aten.mul.Tensor(parts[0], n), [0, 2, 1, 3]), parts[1]
+
+    graph = graph_of(project, [x], "block", w=torch.randn(16, 6), b=torch.randn(16), n=torch.tensor(0.5))
+    assert "mul" not in operators(lowered(graph, "affine", inputs=(x,)))

@@ -18,6 +18,7 @@ class Chain:
 
     Attributes:
         x: What the chain reads.
+        first: Its first node, which reads `x`.
         last: Its last node.
         axis: The channel axis of `x`, None where scale and shift are single numbers.
         scale: Shape (channels,) or (1,).
@@ -25,6 +26,7 @@ class Chain:
     """
 
     x: fx.Node
+    first: fx.Node
     last: fx.Node
     axis: int | None
     scale: Tensor
@@ -43,7 +45,7 @@ def chain_from(node: fx.Node) -> Chain | None:
         axis = chain.axis if following.axis is None else following.axis
         scale, shift = following.scale * chain.scale, following.scale * chain.shift + following.shift
         size = max(len(scale), len(shift))
-        chain = Chain(chain.x, following.last, axis, scale.expand(size), shift.expand(size))
+        chain = Chain(chain.x, chain.first, following.last, axis, scale.expand(size), shift.expand(size))
     return chain
 
 
@@ -60,7 +62,7 @@ def _link(node: fx.Node) -> Chain | None:
     if len(axes) > 1 or (swapped and node.target is aten.div.Tensor):
         return None
     scale, shift = _scale_and_shift(node.target, value.reshape(-1), swapped)
-    return Chain(x, node, axes[0] if axes else None, scale, shift)
+    return Chain(x, node, node, axes[0] if axes else None, scale, shift)
 
 
 def _scale_and_shift(operation: object, value: Tensor, swapped: bool) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """Letting the linear that makes the queries apply attention's scale.
 
-Given:  linear(x, w, b) → slices, reshapes, permutes → q, read by one attention alone
+Given:  linear(x, w, b) → slices, reshapes, permutes → q, times a number, read by one node alone
 Result: linear(x, w', b') with the rows that end up in q scaled; also where the same linear makes keys and values
         (a fused qkv projection), as long as no other reader sees those rows
 """
@@ -20,27 +20,31 @@ MOVEMENT = (aten.reshape.default, aten.permute.default, aten.slice.Tensor)
 
 def scaled_query(attention: fx.Node, query: fx.Node, scale: float) -> fx.Node:
     """`query` times `scale`: itself where its linear could take the scale, else a multiplication."""
-    if scale == 1:
+    others = (argument(attention, "key"), argument(attention, "value"))
+    if scale == 1 or (query not in others and scaled_by_linear(attention, query, scale)):
         return query
-    linear = query
-    while is_call(linear, *MOVEMENT):
-        linear = linear.args[0]  # type: ignore[assignment]
-    if is_call(linear, aten.linear.default) and constant_value(argument(linear, "weight")) is not None:
-        rows = _rows_seen_only_by(attention, query, linear)
-        if rows is not None:
-            _scale_rows(linear, rows, scale)
-            return query
     return Pen(attention).mul(query, scale)
 
 
-def _rows_seen_only_by(attention: fx.Node, query: fx.Node, linear: fx.Node) -> Tensor | None:
-    """The output features of `linear` that reach `query`, if `attention` alone reads them, as its first operand."""
-    if list(attention.all_input_nodes).count(query) != 1 or query in (argument(attention, "key"), argument(attention, "value")):
-        return None
+def scaled_by_linear(reader: fx.Node, operand: fx.Node, scale: float) -> bool:
+    """Have the linear behind `operand` scale it, if `reader` alone reads those of its features."""
+    linear = operand
+    while is_call(linear, *MOVEMENT):
+        linear = linear.args[0]  # type: ignore[assignment]
+    if not is_call(linear, aten.linear.default) or constant_value(argument(linear, "weight")) is None:
+        return False
+    rows = _rows_seen_only_by(reader, operand, linear)
+    if rows is not None:
+        _scale_rows(linear, rows, scale)
+    return rows is not None
+
+
+def _rows_seen_only_by(reader: fx.Node, operand: fx.Node, linear: fx.Node) -> Tensor | None:
+    """The output features of `linear` that reach `operand`, if no other node reads any of them."""
     features = torch.arange(shape_of(linear)[-1]).expand(shape_of(linear))
     leaves = list(_leaves(linear, features))
-    wanted = torch.cat([torch.unique(rows) for reader, source, rows in leaves if source is query and reader is attention])
-    others = [torch.unique(rows) for reader, source, rows in leaves if source is not query or reader is not attention]
+    wanted = torch.cat([torch.unique(rows) for node, source, rows in leaves if source is operand and node is reader])
+    others = [torch.unique(rows) for node, source, rows in leaves if source is not operand or node is not reader]
     return None if others and bool(torch.isin(wanted, torch.cat(others)).any()) else wanted
 
 
