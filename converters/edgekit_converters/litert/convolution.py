@@ -147,8 +147,10 @@ def _transposed(emission: Emission, call: _Call, out: Outcome) -> Value:
     if len(call.stride) != 2:
         raise emission.refusal(call.node, "TFLite has no transposed 3-D convolution", accepted="1-D and 2-D")
     if call.groups != 1:
-        why = "TFLite has no grouped transposed convolution"
-        raise emission.refusal(call.node, why, accepted="groups=1", next_step="split it by groups")
+        emission.note(
+            f"TRANSPOSE_CONV in {emission.path} multiplies zeros: it has no groups, so {call.groups} are written as one dense kernel"
+        )
+        call = _ungrouped(call)
     call = _with_plain_kernel(call)
     sizes, wanted = call.data.shape[2:], call.result[2:]
     kernel = call.weight.shape[2:]
@@ -189,3 +191,18 @@ def _with_plain_kernel(call: _Call) -> _Call:
     spread[..., : reach[0] : down, : reach[1] : across] = call.weight.data
     weight = replace(Value.constant(spread, call.weight.grid), dtype=call.weight.dtype)
     return replace(call, weight=weight, dilation=(1, 1))
+
+
+def _ungrouped(call: _Call) -> _Call:
+    """A grouped transposed kernel (in, out / groups, …) as a dense one (in, out, …) that is zero between the groups."""
+    assert call.weight.data is not None
+    inputs, each, *kernel = call.weight.data.shape
+    dense = np.zeros((inputs, call.groups * each, *kernel), call.weight.data.dtype)
+    size = inputs // call.groups
+    for group in range(call.groups):
+        rows = slice(group * size, (group + 1) * size)
+        dense[rows, group * each : (group + 1) * each] = call.weight.data[rows]
+    grid = call.weight.grid
+    if grid is not None and grid.axis == 1:
+        grid = replace(grid, scale=grid.scale * call.groups, zero_point=grid.zero_point * call.groups)
+    return replace(call, groups=1, weight=replace(Value.constant(dense, grid), dtype=call.weight.dtype))

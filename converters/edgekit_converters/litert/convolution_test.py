@@ -69,3 +69,12 @@ def test_depthwise_with_multiplier():
     x, w = torch.randn(1, 4, 8, 8), torch.randn(8, 1, 3, 3)
     emitted = check_integer(graph(x, w, None, ([1, 1], [1, 1], [1, 1], False, [0, 0], 4), False), [x])
     assert "DEPTHWISE_CONV_2D" in [op.name for op in emitted.ops]
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_grouped_transposed_convolution(groups):
+    x, w = torch.randn(1, 4, 5, 6), torch.randn(4, 3, 3, 3)
+    arguments = ([2, 2], [1, 1], [1, 1], True, [1, 0], groups)
+    check_float(graph(x, w, torch.randn(3 * groups), arguments, relu=False), [x])
+    emitted = check_integer(graph(x, w, torch.randn(3 * groups), arguments, relu=False), [x])
+    assert any("dense" in note for note in emitted.notes)
