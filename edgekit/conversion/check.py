@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit.conversion.expected import Expected, distance
 from edgekit.conversion.failures import Untraced, told
 from edgekit.conversion.running import request, run_file
-from edgekit.conversion.tolerance import Expected, distance
 from edgekit.errors import ConversionError
 from edgekit.plugins import Emitted, Encoding, Runtime, described
 from edgekit.tensors import TensorSpec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from edgekit.tensors import TensorSpec
 COUNT = 4
 """Samples kept, fewer where they are large."""
 BYTES = 4 << 20
+LARGE = 1 << 16
+"""Elements of an input above which one sample tells enough: its outputs depend on many."""
 
 
 def golden_inputs(inputs: Sequence[TensorSpec], samples: Samples | None) -> dict[str, np.ndarray]:
@@ -29,6 +31,12 @@ def golden_inputs(inputs: Sequence[TensorSpec], samples: Samples | None) -> dict
     row = sum(array[:1].nbytes for array in source.inputs.values())
     keep = max(1, min(COUNT, len(source), BYTES // max(row, 1)))
     return {name: np.ascontiguousarray(array[:keep]) for name, array in source.inputs.items()}
+
+
+def few(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those of the golden inputs a file is checked on: all if they are small, one if they are large."""
+    large = sum(array[:1].size for array in inputs.values()) > LARGE
+    return {name: array[:1] if large else array for name, array in inputs.items()}
 
 
 def random_samples(inputs: Sequence[TensorSpec], count: int) -> Samples:

@@ -17,7 +17,7 @@ from edgekit.artifact import RECIPE, Artifact, Manifest, SourceRecord, creating,
 from edgekit.conversion.check import check
 from edgekit.conversion.concessions import KINDS, ConversionWarning, checked_kinds, settle
 from edgekit.conversion.failures import Untraced
-from edgekit.conversion.golden import golden_inputs, random_samples
+from edgekit.conversion.golden import few, golden_inputs, random_samples
 from edgekit.conversion.running import run_graph, runtime_for
 from edgekit.conversion.steps import OnStep, Steps
 from edgekit.conversion.vendor import emit_by_vendor, vendor_scheme
@@ -203,7 +203,7 @@ def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, st
     with steps.step("emit"):
         emitted = converter.emit(final, folder, request.encoding)
     with steps.step("check"):
-        notes = _checked(folder, final, emitted, request, inputs=inputs, converter=converter)
+        notes = _checked(folder, final, emitted, request, inputs=few(inputs), converter=converter)
     return _settled(emitted, final.noting(*notes), request)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 Arrays = Mapping[str, np.ndarray]
+BATCH = 32
+"""Samples at once for a graph that takes any batch."""
 
 
 def runtime_for(model_format: str, name: str | None = None) -> Runtime:
@@ -81,7 +83,7 @@ def run_graph(
     """Run a graph on samples, one batch of the model at a time.
 
     Args:
-        graph: Its inputs' first dimension is the batch.
+        graph: Its inputs' first dimension is the batch; -1 for one that takes any.
         samples: By input name, arrays of shape (samples, *input shape without batch).
         title: What progress calls it.
         run: Runs the graph's module in its place, on the same inputs.
@@ -92,6 +94,7 @@ def run_graph(
     import torch  # noqa: PLC0415 - only where a graph is at hand
 
     count, batch = len(next(iter(samples.values()))), graph.inputs[0].shape[0] if graph.inputs[0].shape else 1
+    batch = BATCH if batch == -1 else batch
     arrays = {s.name: torch.from_numpy(encoded(s, samples)) for s in graph.inputs}
     rows: dict[str, list[np.ndarray]] = {s.name: [] for s in graph.outputs}
     for start in track(title, range(0, count, batch)):
@@ -104,7 +107,7 @@ def run_graph(
 
 
 def _stacked(values: list[np.ndarray], spec: TensorSpec, batch: int) -> np.ndarray:
-    by_row = spec.shape[:1] == (batch,)
+    by_row = spec.shape[:1] in ((batch,), (-1,))
     return np.concatenate(values) if by_row else np.stack(values)
 
 
