@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,9 @@ from edgekit.graph import Source
 from edgekit.loading import examples, naming
 from edgekit.loading.dims import Dims
 from edgekit.loading.exported import Exported
+from edgekit.loading.keras import export_keras
+from edgekit.loading.keras_files import read_keras
+from edgekit.loading.keras_import import import_keras
 from edgekit.plugins import require
 from edgekit.tensors import TensorSpec
 
@@ -48,11 +49,8 @@ def export_keras_file(path: Path, example_inputs: Any, *, dims: Dims | None, bat
     require("keras", "keras")
     if backend() != "torch":
         return _in_worker(path, example_inputs, dims=dims, batch=batch, trust=trust)
-    with _torch_backend():
-        from edgekit.loading.keras import export_keras  # noqa: PLC0415 (keras is heavy and optional)
-        from edgekit.loading.keras_files import read_keras  # noqa: PLC0415
-
-        return export_keras(read_keras(path, trust), example_inputs, dims=dims, batch=batch, name=path.name)
+    import_keras()
+    return export_keras(read_keras(path, trust), example_inputs, dims=dims, batch=batch, name=path.name)
 
 
 def export_live(model: Any, example_inputs: Any, *, dims: Dims | None, batch: int, name: str | None = None) -> Exported:
@@ -61,8 +59,6 @@ def export_live(model: Any, example_inputs: Any, *, dims: Dims | None, batch: in
     Raises:
         LoadError: It cannot be traced; or it runs on another backend and cannot be saved to be traced elsewhere.
     """
-    from edgekit.loading.keras import export_keras  # noqa: PLC0415
-
     if backend() == "torch":
         return export_keras(model, example_inputs, dims=dims, batch=batch, name=name)
     classes = _custom_classes(model)
@@ -76,21 +72,6 @@ def export_live(model: Any, example_inputs: Any, *, dims: Dims | None, batch: in
             ) from error
         exported = _in_worker(path, example_inputs, dims=dims, batch=batch, trust=True, classes=classes)
     return replace(exported, source=replace(exported.source, name=name or model.name))
-
-
-@contextmanager
-def _torch_backend() -> Iterator[None]:
-    """If Keras is still to be imported, make it choose the torch backend."""
-    before = os.environ.get("KERAS_BACKEND")
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "torch"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop("KERAS_BACKEND", None)
-        else:
-            os.environ["KERAS_BACKEND"] = before
 
 
 def _custom_classes(model: Any) -> list[str]:

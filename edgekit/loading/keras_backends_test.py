@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import subprocess
 import sys
@@ -103,6 +104,24 @@ def test_importing_keras_for_a_file_chooses_torch_and_leaves_the_environment(tmp
     export({str(tmp_path / "net.keras")!r})
     import keras
     assert keras.config.backend() == "torch" and "KERAS_BACKEND" not in os.environ
+    """
+    done = python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="scikit-learn is not installed")
+def test_scikit_learn_waits_until_its_wrappers_are_asked_for(tmp_path):
+    code = """
+    import sys
+    from edgekit.loading.keras_import import import_keras
+    keras = import_keras()
+    assert "sklearn" not in sys.modules and "scipy" not in sys.modules
+    import sklearn.base
+    classifier = keras.wrappers.SKLearnClassifier(keras.Sequential([keras.layers.Dense(1)]))
+    assert isinstance(classifier, sklearn.base.BaseEstimator)
+    from keras.wrappers import SKLearnRegressor
+    assert issubclass(SKLearnRegressor, sklearn.base.RegressorMixin)
+    assert not hasattr(keras, "no_such_thing")
     """
     done = python(code, tmp_path)
     assert done.returncode == 0, done.stderr

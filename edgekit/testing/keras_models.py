@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from edgekit.loading.keras_import import import_keras
 from edgekit.testing.data import data_file
 
 APPLICATIONS = {
@@ -27,10 +27,7 @@ PREPROCESSING_INSIDE = {"MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0"
 
 def keras_on_torch() -> Any:
     """The keras module, on its torch backend."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    import keras  # noqa: PLC0415 (a heavy optional package)
-
-    return keras
+    return import_keras()
 
 
 def stored(name: str) -> Any:
