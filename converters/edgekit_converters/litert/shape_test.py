@@ -150,3 +150,25 @@ def test_a_channel_shuffle_is_one_transpose():
 
     names = [op.name for op in check_float(graph_of(function, [x], w=torch.randn(4, 1, 3, 3)), [x]).ops]
     assert [n for n in names if n != "RESHAPE"] == ["TRANSPOSE", "SLICE", "SLICE", "DEPTHWISE_CONV_2D", "CONCATENATION"]
+
+
+INT16 = {
+    "slice": lambda x: aten.slice.Tensor(x, 1, 1, 3, 1),
+    "step": lambda x: aten.slice.Tensor(x, 2, 0, 5, 2),
+    "cat": lambda x: aten.cat.default([x, x], 1),
+    "pad": lambda x: aten.pad.default(x, [1, 2], "constant", 0.0),
+    "reflect": lambda x: aten.pad.default(x, [1, 2, 1, 0], "reflect", None),
+    "expand": lambda x: aten.expand.default(aten.slice.Tensor(x, 1, 0, 1, 1), [2, 4, 5]),
+    "repeat": lambda x: aten.repeat.default(x, [1, 2, 1]),
+    "flip": lambda x: aten.flip.default(x, [0, 2]),
+    "mean": lambda x: aten.mean.dim(x, [1], True),
+    "sum": lambda x: aten.sum.dim_IntList(x, [2], False),
+    "amax": lambda x: aten.amax.default(x, [0, 1], False),
+    "nearest": lambda x: aten.upsample_nearest2d.vec(aten.reshape.default(x, [1, 2, 4, 5]), [8, 10], None),
+}
+
+
+@pytest.mark.parametrize("name", INT16)
+def test_int16(name):
+    x = torch.randn(2, 4, 5)
+    check_integer(graph_of(INT16[name], [x]), [x], kernels=("built-in",), bits=16)
