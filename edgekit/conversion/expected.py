@@ -28,9 +28,11 @@ class Expected:
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Root mean square difference of real outputs, share of different elements of integer ones."""
+    """Root mean square difference of real outputs where both are finite, share of different elements of integer ones."""
     if not a.size:
         return 0.0
     if a.dtype.kind in "iub":
         return float(np.mean(a != b))
-    return float(np.sqrt(np.mean((a.astype(np.float64) - b) ** 2)))
+    usable = np.isfinite(a) & np.isfinite(b)
+    gaps = a[usable].astype(np.float64) - b[usable]
+    return float(np.sqrt(np.mean(gaps**2))) if gaps.size else 0.0
