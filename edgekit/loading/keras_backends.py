@@ -25,6 +25,7 @@ from edgekit.loading.exported import Exported
 from edgekit.loading.keras import export_keras
 from edgekit.loading.keras_files import read_keras
 from edgekit.loading.keras_import import import_keras
+from edgekit.loading.trace import uncollected
 from edgekit.plugins import require
 from edgekit.tensors import TensorSpec
 
@@ -49,8 +50,9 @@ def export_keras_file(path: Path, example_inputs: Any, *, dims: Dims | None, bat
     require("keras", "keras")
     if backend() != "torch":
         return _in_worker(path, example_inputs, dims=dims, batch=batch, trust=trust)
-    import_keras()
-    return export_keras(read_keras(path, trust), example_inputs, dims=dims, batch=batch, name=path.name)
+    with uncollected():
+        import_keras()
+        return export_keras(read_keras(path, trust), example_inputs, dims=dims, batch=batch, name=path.name)
 
 
 def export_live(model: Any, example_inputs: Any, *, dims: Dims | None, batch: int, name: str | None = None) -> Exported:

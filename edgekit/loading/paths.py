@@ -15,10 +15,11 @@ def put_paths(program: ExportedProgram) -> None:
     """Set ``meta["module_path"]`` on every node of the program; a weight gets its owner's, an input and the output the root's."""
     signature = program.graph_signature
     weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    constants = signature.inputs_to_lifted_tensor_constants
     for node in program.graph.nodes:
         if node.name in weights:
             node.meta["module_path"] = str(weights[node.name]).rpartition(".")[0]
-        elif node.op == "placeholder" and node.name in signature.inputs_to_lifted_tensor_constants:
+        elif node.op == "placeholder" and node.name in constants:
             node.meta["module_path"] = path_of(next(iter(node.users), node))
         else:
             node.meta["module_path"] = path_of(node)

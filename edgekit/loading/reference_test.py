@@ -60,6 +60,7 @@ def test_recurrent_models_stay_whole(name):
     assert any(t in ("aten.lstm.input", "aten.gru.input") for t in targets)
 
 
+@pytest.mark.slow
 def test_nine_in_ten_calls_of_pytorch_models_know_their_module():
     counts = []
     for name in (r.name for r in REFERENCE.values() if r.framework == "pytorch" and not r.slow):

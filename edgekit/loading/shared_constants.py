@@ -13,10 +13,10 @@ from edgekit.loading.digest import content
 
 def share_constants(program: ExportedProgram) -> None:
     """Make the users of every constant tensor use the first one of equal content; nothing that is written to takes part."""
-    signature = program.graph_signature
+    constants = program.graph_signature.inputs_to_lifted_tensor_constants
     first: dict[Hashable, fx.Node] = {}
     for node in program.graph.nodes:
-        name = signature.inputs_to_lifted_tensor_constants.get(node.name)
+        name = constants.get(node.name)
         value = program.constants.get(name) if name is not None else None
         if not isinstance(value, Tensor) or any(_writes(user) for user in node.users):
             continue

@@ -114,16 +114,25 @@ def _forward(root: nn.Module, forward: Callable[..., Any]) -> Iterator[Callable[
 @contextmanager
 def _lean_tracer() -> Iterator[None]:
     """No stack traces (a third of the time), no warnings on internals, no garbage collection of a graph in growth."""
-    flags, collecting = torch.fx.config, gc.isenabled()
+    flags = torch.fx.config
     traces = flags.do_not_emit_stack_traces
     flags.do_not_emit_stack_traces = True
-    gc.disable()
     try:
-        with warnings.catch_warnings(), torch.no_grad(), without_autocast(), torch.fx.traceback.preserve_node_meta():
+        with uncollected(), warnings.catch_warnings(), torch.no_grad(), without_autocast(), torch.fx.traceback.preserve_node_meta():
             warnings.simplefilter("ignore")
             yield
     finally:
         flags.do_not_emit_stack_traces = traces
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection for the block: where hundreds of thousands of objects are made and kept, it finds nothing, slowly."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
         if collecting:
             gc.enable()
 
