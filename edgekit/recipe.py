@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 SCHEMA = "edgekit.recipe/1"
 
 PASSES: dict[str, str] = {
+    "equalize": "edgekit.compress.equalize:Equalize",
     "quantize": "edgekit.compress.quantize:Quantize",
+    "bias_correction": "edgekit.compress.bias_correction:BiasCorrection",
 }
 """Pass name to ``module:class``; imported only when a recipe uses it."""
 
@@ -120,7 +122,7 @@ def pass_class(name: str) -> type:
 
 def _options(step: Any) -> dict[str, Any]:
     values = {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None and v != {}}
 
 
 def _build(table: dict[str, Any], origin: str) -> Pass:

@@ -24,6 +24,8 @@ ROUNDINGS = (
     "fake_quantize_dynamic", "fake_half",
 )  # fmt: skip
 WEIGHTED = ("convolution", "linear")
+FEWEST, ENOUGH = 4, 1 << 22
+"""A layer's input is summed over so many samples at least, and elements at most: large images tell a mean soon."""
 
 
 @dataclass(frozen=True)
@@ -49,61 +51,85 @@ class BiasCorrection:
             return graph
         if context.calibration is None:
             raise DataError("bias correction measures layers on data", accepted="calibration samples", next_step="pass calibration=...")
-        shifts = {n.name: MeanShift() for n in layers}
+        sums = {n.name: InputSums(n.args[0]) for n in layers}
         with torch.inference_mode():
-            for run, inputs, _ in batches(graph, context.calibration, self.batch_size):
-                _Comparison(run.module, shifts).run(*inputs)
+            for run, inputs, count in batches(graph, context.calibration, self.batch_size):
+                _Sums(run.module, sums, count).run(*inputs)
+            shifts = {n.name: _mean_loss(n, sums[n.name]) for n in layers}
         result = graph.copy()
         for node in result.nodes:
             if node.name in shifts:
-                _shift_bias(node, shifts[node.name].value)
+                _shift_bias(node, shifts[node.name])
         finish(result.module)
         return result
 
 
-class MeanShift:
-    """Running mean by output channel of what rounding takes from a layer's output."""
+class InputSums:
+    """A layer's exact and rounded inputs, each summed over the samples: layers are linear, so sums tell their mean output."""
 
-    def __init__(self) -> None:
-        self._sum: Tensor | None = None
-        self._count = 0
+    def __init__(self, operand: Any) -> None:
+        self.operand = operand
+        self.exact: Tensor | float = 0.0
+        self.rounded: Tensor | float = 0.0
+        self.count = 0
 
-    def add(self, exact: Tensor, rounded: Tensor, axis: int) -> None:
-        """Count a batch of outputs."""
-        lost = (exact - rounded).movedim(axis, 0).flatten(1).double()
-        total = lost.sum(1)
-        self._sum = total if self._sum is None else self._sum + total
-        self._count += lost.shape[1]
+    def add(self, exact: Tensor, count: int) -> None:
+        """Count a batch of `count` samples, unless those before were enough."""
+        rows = count if exact.shape[0] % count == 0 else 1
+        wanted = max(FEWEST, ENOUGH * rows // exact.numel()) - self.count
+        if wanted <= 0:
+            return
+        if wanted < rows:
+            exact = exact[: wanted * (exact.shape[0] // rows)]
+            rows = wanted
+        self.exact = self.exact + _summed(exact, rows)
+        self.rounded = self.rounded + _summed(rounded(self.operand, exact), rows)
+        self.count += rows
 
-    @property
-    def value(self) -> Tensor:
-        """The mean so far, shape (channels,), float32."""
-        assert self._sum is not None
-        return (self._sum / self._count).float()
 
+class _Sums(fx.Interpreter):
+    """Runs the graph in float, past its roundings, and sums what each layer reads with and without them."""
 
-class _Comparison(fx.Interpreter):
-    """Runs the graph in float, past its roundings, and each layer once more with them."""
-
-    def __init__(self, module: fx.GraphModule, shifts: dict[str, MeanShift]) -> None:
+    def __init__(self, module: fx.GraphModule, sums: dict[str, InputSums], count: int) -> None:
         super().__init__(module)
-        self._shifts = shifts
+        self._sums, self._count = sums, count
 
     def run_node(self, n: fx.Node) -> Any:
-        if is_call(n) and op_name(n) in ROUNDINGS:
+        if _is_rounding(n):
             return self.env[n.args[0]]  # type: ignore[index]
-        value = super().run_node(n)
-        if n.name in self._shifts:
-            inputs = [self._rounded(a) if isinstance(a, fx.Node) else a for a in n.args]
-            self._shifts[n.name].add(value, n.target(*inputs), 1 if op_name(n) == "convolution" else -1)  # type: ignore[operator]
-        return value
+        if n.name in self._sums:
+            self._sums[n.name].add(self.env[n.args[0]], self._count)  # type: ignore[index]
+        return super().run_node(n)
 
-    def _rounded(self, node: fx.Node) -> Any:
-        exact = self.env[node]
-        if not (is_call(node) and op_name(node) in ROUNDINGS):
-            return exact
-        parameters = [constant_value(a) if isinstance(a, fx.Node) else a for a in node.args[1:]]
-        return node.target(exact, *parameters)  # type: ignore[operator]
+
+def _summed(value: Tensor, rows: int) -> Tensor:
+    """The sum of `rows` samples, taken in memory order, which is many times as fast as any other."""
+    order = [0, *sorted(range(1, value.dim()), key=value.stride, reverse=True)]
+    laid = value.permute(order)
+    total = torch.ones(rows) @ laid.reshape(rows, -1)
+    return total.reshape(laid.shape[0] // rows, *laid.shape[1:]).permute([order.index(d) for d in range(len(order))])
+
+
+def _is_rounding(node: object) -> bool:
+    return is_call(node) and op_name(node) in ROUNDINGS  # type: ignore[arg-type]
+
+
+def rounded(node: Any, exact: Tensor) -> Tensor:
+    """What the rounding `node` makes of a value; the value itself if it is none."""
+    if not _is_rounding(node):
+        return exact
+    parameters = [constant_value(a) if isinstance(a, fx.Node) else a for a in node.args[1:]]
+    return node.target(exact, *parameters)  # type: ignore[no-any-return]
+
+
+def _mean_loss(node: fx.Node, sums: InputSums) -> Tensor:
+    """What rounding takes from the mean of each output channel, shape (channels,)."""
+    weight = constant_value(node.args[1].args[0])  # type: ignore[union-attr]
+    rest = (None, *node.args[3:])
+    exact = node.target(sums.exact, weight, *rest)  # type: ignore[operator]
+    lossy = node.target(sums.rounded, rounded(node.args[1], weight), *rest)  # type: ignore[operator, arg-type]
+    axis = 1 if op_name(node) == "convolution" else -1
+    return ((exact - lossy) / sums.count).movedim(axis, 0).flatten(1).mean(1)  # type: ignore[no-any-return]
 
 
 def _shift_bias(node: fx.Node, shift: Tensor) -> None:

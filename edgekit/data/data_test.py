@@ -130,9 +130,9 @@ def test_values_too_large_to_sum_are_not_taken_for_infinite():
 @pytest.mark.parametrize(
     "data",
     [
-        np.zeros((0, 4, 6, 3)), [], iter(()), {}, {"z": images()}, {"x": images(), "extra": images()}, 7, None, "missing.npz", "missing.csv",
-        (images(), np.arange(4)), (images(), np.eye(5)), (images(), np.arange(5) + 0.5), (images(), 1, 2), images().astype(complex),
-        np.array(["a"] * 5), [np.zeros((4, 6, 3)), np.zeros((4, 5, 3))], [(1, 2, 3)], np.array([object()]),
+        np.zeros((0, 4, 6, 3)), [], iter(()), {}, {"z": images()}, {"x": images(), "extra": images()}, 7, None, "missing.npz",
+        "missing.csv", (images(), np.arange(4)), (images(), np.eye(5)), (images(), np.arange(5) + 0.5), (images(), 1, 2),
+        images().astype(complex), np.array(["a"] * 5), [np.zeros((4, 6, 3)), np.zeros((4, 5, 3))], [(1, 2, 3)], np.array([object()]),
     ],
 )  # fmt: skip
 def test_bad_data_give_one_clear_error(data):

@@ -60,6 +60,13 @@ def _widened(graph: Graph, tensors: list[Tensor], batch_size: int) -> tuple[Grap
     return (graph, 1) if wide is None else (wide, batch_size)
 
 
+def by_sample(value: Tensor, count: int) -> Tensor:
+    """A value as (samples, everything else), in the order it lies in memory: a view for any dense layout."""
+    order = sorted(range(value.dim()), key=value.stride, reverse=True)
+    rows = count if value.dim() and value.shape[0] % count == 0 and order[0] == 0 else 1
+    return value.permute(order).reshape(rows, -1)
+
+
 class _Recorder(fx.Interpreter):
     def __init__(self, module: fx.GraphModule, observers: Mapping[str, Observer], count: int) -> None:
         super().__init__(module)
@@ -68,6 +75,5 @@ class _Recorder(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if seen := self._observers.get(n.name):
-            rows = self._count if value.dim() and value.shape[0] % self._count == 0 else 1
-            seen.add(value.reshape(rows, -1))
+            seen.add(by_sample(value, self._count))
         return value

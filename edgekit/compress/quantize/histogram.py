@@ -85,6 +85,8 @@ class Histogram:
         self.reach = reach
         if reach:
             self.counts += torch.histc(values.float(), len(self.counts), -reach, reach)
+        else:  # zeros alone: their bin stays the middle one however far the reach grows
+            self.counts[len(self.counts) // 2] += values.numel()
 
 
 def _power_of_two(value: float) -> float:

@@ -80,7 +80,7 @@ class Quantize:
         plan = annotate(result, rules, parse_scheme(self.scheme), {k: parse_scheme(v) for k, v in self.overrides.items()})
         share(result, plan, rules)
         self._note_floats(plan, remarks)
-        if plan.integer:
+        if plan.groups:
             self._quantize_integer(result, plan, context, remarks)
         compress_weights(plan.schemes, plan.integer, rules, remarks)
         finish(result.module)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, fx
 
@@ -31,7 +33,7 @@ def checked_weight(node: fx.Node, rules: Rules) -> Tensor:
     """
     weight = constant_value(weight_operand(node, rules))
     assert weight is not None
-    if not bool(weight.isfinite().all()):
+    if not math.isfinite(float(weight.abs().amax())):
         raise ConversionError(
             "a weight is NaN or infinite, so it cannot be quantized",
             op=op_name(node),

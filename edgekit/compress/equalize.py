@@ -1,0 +1,133 @@
+"""Equalize channels before one grid has to hold them all.
+
+A tensor's activations share one scale, so channels of small range get few steps. Between layers, channel c of a tensor may
+be divided by any s_c > 0 if the layers that write it divide their weights and bias by s_c and those that read it multiply
+theirs: ReLU, pooling and additions in between commute with that, and the function stays the same. With
+``s_c = activation_c ** a / weight_c ** (1 - a)``, range moves from the activations' one scale into weights, whose scales are
+by output channel anyway (Nagel et al. 2019, "Data-free quantization", section 4.1, for pairs of layers; Xiao et al. 2023,
+"SmoothQuant", for the exponent). Here a whole residual stream is one `Space`, with all its writers and readers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.compress.channels import Space, free_spaces, groups_of, layer_weight
+from edgekit.compress.quantize.calibrate import batches
+from edgekit.errors import DataError, UsageError
+from edgekit.graph import Graph, argument, constant, constant_value, finish, is_call, op_name, shape_of
+from edgekit.recipe import Context
+
+MOST = 16.0
+"""A channel is scaled by at most this, either way."""
+
+DEAD = 1e-6
+"""Channels below this share of the largest are left alone."""
+
+
+@dataclass(frozen=True)
+class Equalize:
+    """Scales channels so that a tensor's one grid serves them all. Goes before ``quantize``; changes no result in float.
+
+    Attributes:
+        strength: The exponent a, 0 to 1: 0 evens out the weights alone, 1 the activations.
+        batch_size: Samples run at once; the result does not depend on it.
+    """
+
+    name: ClassVar[str] = "equalize"
+
+    strength: float = 0.5
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse a strength that is no share.
+
+        Raises:
+            UsageError: It is not in 0 to 1.
+        """
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"equalize strength is {self.strength:g}", accepted="0 to 1")
+
+    def __call__(self, graph: Graph, context: Context) -> Graph:
+        """The graph with other weights and the same results; itself, if no channels are free to be scaled.
+
+        Raises:
+            DataError: There are no calibration data, or they do not fit the model.
+        """
+        result = graph.copy()
+        spaces = free_spaces(result)
+        if not spaces:
+            return graph
+        if context.calibration is None:
+            raise DataError("equalization measures channels on data", accepted="calibration samples", next_step="pass calibration=...")
+        ranges = {v.name: torch.zeros(shape_of(v)[1]) for s in spaces for v in s.values if not _absorbed(v)}
+        with torch.inference_mode():
+            for run, inputs, _ in batches(graph, context.calibration, self.batch_size):
+                _Ranges(run.module, ranges).run(*inputs)
+        for space in spaces:
+            _scale(space, self._factors(space, [ranges[v.name] for v in space.values if v.name in ranges]))
+        finish(result.module)
+        return result
+
+    def _factors(self, space: Space, ranges: list[Tensor]) -> Tensor:
+        """What to divide each channel by, their geometric mean about 1."""
+        # A value's largest channel sets its grid, so a channel counts by the share of that it fills, in the value it fills most.
+        shares = [r / r.max() for r in ranges if float(r.max()) > 0]
+        weight = torch.stack([_input_shares(n) for n in space.readers]).amax(0)
+        activation = torch.stack(shares).amax(0) if shares else torch.zeros_like(weight)
+        live = (activation > DEAD) & (weight > DEAD)
+        log = self.strength * activation.clamp_min(DEAD).log() - (1 - self.strength) * weight.clamp_min(DEAD).log()
+        centre = log[live].mean() if bool(live.any()) else 0.0
+        return torch.where(live, (log - centre).exp().clamp(1 / MOST, MOST), 1.0)
+
+
+class _Ranges(fx.Interpreter):
+    """Keeps the largest magnitude of each channel."""
+
+    def __init__(self, module: fx.GraphModule, ranges: dict[str, Tensor]) -> None:
+        super().__init__(module)
+        self._ranges = ranges
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if n.name in self._ranges:
+            others = [d for d in range(value.dim()) if d != 1]
+            largest = torch.nan_to_num(torch.maximum(value.amax(others), -value.amin(others)), 0.0, 0.0, 0.0)
+            self._ranges[n.name] = torch.maximum(self._ranges[n.name], largest)
+        return value
+
+
+def _absorbed(value: fx.Node) -> bool:
+    """Whether only a ReLU reads the value, so that it is never rounded itself."""
+    return all(is_call(reader) and op_name(reader) == "relu" for reader in value.users)
+
+
+def _input_shares(node: fx.Node) -> Tensor:
+    """For each input channel, the largest share it has in the weight range of an output channel."""
+    weight = layer_weight(node)
+    assert weight is not None
+    largest = weight.abs().flatten(2).amax(2) if weight.dim() > 2 else weight.abs()
+    share = largest / largest.amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+    return share.reshape(groups_of(node), -1, share.shape[1]).amax(1).flatten()
+
+
+def _scale(space: Space, factors: Tensor) -> None:
+    for node in space.writers:
+        weight, bias = layer_weight(node), constant_value(argument(node, "bias"))
+        assert weight is not None
+        _replace(node, weight / factors.reshape(-1, *[1] * (weight.dim() - 1)), None if bias is None else bias / factors)
+    for node in space.readers:
+        weight, groups = layer_weight(node), groups_of(node)
+        assert weight is not None
+        scaled = weight.reshape(groups, -1, *weight.shape[1:]) * factors.reshape(groups, 1, weight.shape[1], *[1] * (weight.dim() - 2))
+        _replace(node, scaled.reshape(weight.shape), None)
+
+
+def _replace(node: fx.Node, weight: Tensor, bias: Tensor | None) -> None:
+    node.update_arg(1, constant(node, weight, f"{node.name}_weight"))
+    if bias is not None:
+        node.update_arg(2, constant(node, bias, f"{node.name}_bias"))
