@@ -123,7 +123,7 @@ class Runtime(Protocol):
         """Run each sample: arrays of shape (samples, *input shape without batch) in the file's dtypes, to outputs alike."""
 
     def inspect(self, request: RunRequest) -> dict[str, Any]:
-        """Load the file: ``inputs`` and ``outputs`` (`TensorSpec.to_json`), and ``ops``, each with ``name`` and whether it is ``delegated``."""
+        """Load the file: its ``inputs`` and ``outputs`` (`TensorSpec.to_json`), and its ``ops`` (``name``, ``delegated``)."""
 
 
 _PACKAGES = {"converters": "edgekit_converters", "runtimes": "edgekit_runtimes"}

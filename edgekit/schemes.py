@@ -73,6 +73,7 @@ def parse_scheme(name: str) -> Scheme:
     bits, block = int(match["weight"]), int(match["block"]) if match["block"] else None
     activation = int(match["activation"]) if match["activation"] else None
     dynamic = match["dynamic"] is not None
-    if block and activation or dynamic and activation != 8 or bits == 4 and activation == 16:
+    unknown_kernel = (block and activation) or (dynamic and activation != 8) or (bits == 4 and activation == 16)
+    if unknown_kernel:
         raise UsageError(f"no kernel computes scheme {name!r}", accepted=list(SCHEMES), next_step="edgekit recipes")
     return Scheme(name, bits, activation, dynamic, block)

@@ -113,7 +113,9 @@ def load_target(name: str | Path) -> Target:
     """
     path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
     if not str(name).endswith(".toml") and name not in target_names():
-        raise UsageError(f"unknown target {str(name)!r}", accepted=[*target_names(), "a path to your own .toml"], next_step="edgekit targets")
+        raise UsageError(
+            f"unknown target {str(name)!r}", accepted=[*target_names(), "a path to your own .toml"], next_step="edgekit targets"
+        )
     data = _read(path, SCHEMA)
     rules = load_rules(data.pop("rules", data.get("format", "")))
     known = {k: data.pop(k) for k in list(data) if k in Target.__dataclass_fields__ and k != "extra"}
