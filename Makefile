@@ -34,8 +34,8 @@ lint: $(READY)
 docs: $(READY)
 	$(RUN) -m docs.generate
 
-bench: $(BENCH_READY)
-	$(BENCH_VENV)/bin/python -m benchmarks
+bench: $(READY) $(BENCH_READY)
+	$(RUN) -m benchmarks
 
 # One pip run each, pinned. The stamp is written last, so that an interrupted installation is taken up again.
 $(READY): pyproject.toml constraints.txt

@@ -21,6 +21,8 @@ from edgekit.errors import EdgekitError
 from edgekit.testing.data import find_data_folder
 
 ROOT = Path(__file__).parent.parent
+PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+"""Peers live in an environment of their own, as their users have them; edgekit in the one that runs this."""
 MODEL = "model.tflite"
 
 
@@ -31,8 +33,11 @@ def main() -> int:
     if data is None:
         print("the benchmarks need the data folder: set EDGEKIT_DATA", file=sys.stderr)
         return 2
+    if not PEERS_PYTHON.exists():
+        print("the peers are not installed: run make bench", file=sys.stderr)
+        return 2
     out: Path = options.out
-    results = Results(machine(), versions())
+    results = Results(machine(), {**versions(str(PEERS_PYTHON)), **versions(sys.executable)})
     chosen = [case for case in cases(data, out) if not options.only or case.name in options.only]
     _prepare(out)
     for case in chosen:
@@ -69,7 +74,7 @@ def _command(case: Case, tool: str, out: Path) -> list[str]:
         edgekit = str(Path(sys.executable).with_name("edgekit"))
         options = ["--target", "android", "--calibration", str(calibration), "--out", str(folder / OURS), "--force"]
         return [edgekit, "convert", case.source, *options]
-    return [sys.executable, "-m", "benchmarks.peers", tool, case.source, str(calibration), str(folder / f"{tool}.tflite")]
+    return [str(PEERS_PYTHON), "-m", "benchmarks.peers", tool, case.source, str(calibration), str(folder / f"{tool}.tflite")]
 
 
 def _file(case: Case, tool: str, out: Path) -> Path:

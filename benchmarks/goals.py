@@ -20,14 +20,14 @@ def goals(results: Results) -> list[Goal]:
 
 def _accuracy(results: Results) -> Iterator[Goal]:
     for model, least in (("ic_resnet8", 0.878), ("cifar_resnet20", 0.915), ("cifar_resnet56", FLOAT_ACCURACY["cifar_resnet56"] - 0.003)):
-        file = results.entry(model, OURS).file
+        file = results.found(model, OURS).file
         if file is not None and file.accuracy is not None:
             yield Goal(f"{model} accuracy", f"{file.accuracy:.3f}", f"≥ {least:.3f}", file.accuracy >= least - 1e-9)
 
 
 def _files(results: Results) -> Iterator[Goal]:
     for model in FLOAT_ACCURACY:
-        file = results.entry(model, OURS).file
+        file = results.found(model, OURS).file
         if file is None:
             continue
         yield Goal(f"{model} float operators", str(file.float_ops), "0", file.float_ops == 0)
@@ -51,7 +51,7 @@ def _latency(results: Results) -> Iterator[Goal]:
 
 
 def _conversion(results: Results) -> Iterator[Goal]:
-    ours, theirs = (results.entry("mobilenet_v2", tool) for tool in (OURS, "tfliteconverter"))
+    ours, theirs = (results.found("mobilenet_v2", tool) for tool in (OURS, "tfliteconverter"))
     if not ours.costs or len(ours.costs) != len(theirs.costs):
         return
     time = Ratio.of_pairs([c.seconds for c in ours.costs], [c.seconds for c in theirs.costs])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import platform
-from importlib import metadata
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -21,14 +22,16 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Those of `PACKAGES` that are installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+def versions(python: str) -> dict[str, str]:
+    """Those of `PACKAGES` that an interpreter's environment has."""
+    code = f"""
+import json
+from importlib import metadata
+have = {{d.metadata["Name"].lower().replace("_", "-"): d.version for d in metadata.distributions()}}
+print(json.dumps({{name: have[name] for name in {PACKAGES!r} if name in have}}))
+"""
+    result = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    found: dict[str, str] = json.loads(result.stdout)
     return found
 
 

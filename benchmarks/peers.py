@@ -21,6 +21,7 @@ import numpy as np
 def tfliteconverter(source: str, calibration: np.ndarray, out: Path) -> None:
     """Keras model to int8 TFLite by TensorFlow."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    sys.modules["jax"] = None  # type: ignore[assignment]  # it is here for the other peer: keras would import it, for nothing
     import keras
     import tensorflow as tf
 

@@ -107,6 +107,10 @@ class Results:
         self.entries.append(Entry(model, tool))
         return self.entries[-1]
 
+    def found(self, model: str, tool: str) -> Entry:
+        """The entry of a tool on a model; an empty one if it was not measured."""
+        return next((e for e in self.entries if (e.model, e.tool) == (model, tool)), Entry(model, tool))
+
     def to_json(self, goals: Sequence[Goal]) -> dict[str, Any]:
         """The document ``results.json`` holds."""
         return {"schema": SCHEMA, **asdict(self), "goals": [asdict(g) for g in goals]}

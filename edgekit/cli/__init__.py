@@ -21,3 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from edgekit.cli.app import run
 
     return run(arguments)
+
+
+def script() -> None:
+    """What the ``edgekit`` command runs: `main`, and an end without ceremony."""
+    from edgekit.cli.process import leave
+
+    leave(main())

@@ -13,6 +13,7 @@ from edgekit.cli.command import Terminal, command
 from edgekit.cli.complete import complete_recipe, complete_target
 from edgekit.cli.parse import Dim, nested_dims, read_labels
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
+from edgekit.cli.process import importing
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
@@ -60,10 +61,14 @@ def convert(terminal: Terminal, model: str, **options: Any) -> None:
     timings = options.pop("timings")
     with bars(terminal, f"converting {model}"):
         arguments = _arguments(options)
-        import torch  # noqa: F401 - the longest part of starting, so that it is counted as that
+        with importing():
+            from edgekit import canonicalize, compress, loading  # noqa: F401 - torch with them, to be counted as starting
+            from edgekit.conversion import convert as run
 
-        from edgekit.conversion import convert as run
+            if model.endswith((".keras", ".h5")):
+                from edgekit.loading.keras_import import import_keras
 
+                import_keras()
         seconds[STARTING] = _age()
         artifact = run(model, **arguments, on_step=lambda name, took: seconds.update({name: seconds.get(name, 0.0) + took}))
     seconds["total"] = _age()

@@ -13,6 +13,7 @@ from edgekit.cli.command import Terminal, command
 from edgekit.cli.measuring import label_table, write_text
 from edgekit.cli.parse import Dim, nested_dims
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
+from edgekit.cli.process import importing
 
 if TYPE_CHECKING:
     from edgekit.verification import Verdict
@@ -54,9 +55,9 @@ def verify(terminal: Terminal, artifact: str, **options: Any) -> int:
     junit = options.pop("junit")
     with bars(terminal, f"verifying {artifact}"):
         options |= {"preprocess": take_preprocess(options), "dims": nested_dims(options["dims"]), "record": not options.pop("no_record")}
-        import edgekit
-
-        verdict = edgekit.verify(artifact, options.pop("model"), **options)
+        with importing():
+            from edgekit.verification import verify as run
+        verdict = run(artifact, options.pop("model"), **options)
     write_text(junit, verdict.to_junit)
     if terminal.as_json:
         document = verdict.to_json()
