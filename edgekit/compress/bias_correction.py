@@ -53,7 +53,7 @@ class BiasCorrection:
             raise DataError("bias correction measures layers on data", accepted="calibration samples", next_step="pass calibration=...")
         sums = {n.name: InputSums(n.args[0]) for n in layers}
         with torch.inference_mode():
-            for run, inputs, count in batches(graph, context.calibration, self.batch_size):
+            for run, inputs, count in batches(_exact(graph), context.calibration, self.batch_size):
                 _Sums(run.module, sums, count).run(*inputs)
             shifts = {n.name: _mean_loss(n, sums[n.name]) for n in layers}
         result = graph.copy()
@@ -88,18 +88,26 @@ class InputSums:
 
 
 class _Sums(fx.Interpreter):
-    """Runs the graph in float, past its roundings, and sums what each layer reads with and without them."""
+    """Runs the float graph and sums what each layer reads."""
 
     def __init__(self, module: fx.GraphModule, sums: dict[str, InputSums], count: int) -> None:
         super().__init__(module)
         self._sums, self._count = sums, count
 
     def run_node(self, n: fx.Node) -> Any:
-        if _is_rounding(n):
-            return self.env[n.args[0]]  # type: ignore[index]
         if n.name in self._sums:
             self._sums[n.name].add(self.env[n.args[0]], self._count)  # type: ignore[index]
         return super().run_node(n)
+
+
+def _exact(graph: Graph) -> Graph:
+    """The graph without its roundings."""
+    result = graph.copy()
+    for node in result.nodes:
+        if _is_rounding(node):
+            node.replace_all_uses_with(node.args[0])
+    finish(result.module)
+    return result
 
 
 def _summed(value: Tensor, rows: int) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, fx
 from edgekit.compress.channels import Space, free_spaces, groups_of, layer_weight
 from edgekit.compress.quantize.calibrate import batches
 from edgekit.errors import DataError, UsageError
-from edgekit.graph import Graph, argument, constant, constant_value, finish, is_call, op_name, shape_of
+from edgekit.graph import Graph, argument, constant, constant_value, finish, shape_of
 from edgekit.recipe import Context
 
 MOST = 16.0
@@ -64,12 +64,12 @@ class Equalize:
             return graph
         if context.calibration is None:
             raise DataError("equalization measures channels on data", accepted="calibration samples", next_step="pass calibration=...")
-        ranges = {v.name: torch.zeros(shape_of(v)[1]) for s in spaces for v in s.values if not _absorbed(v)}
+        ranges = {v.name: torch.zeros(shape_of(v)[1]) for s in spaces for v in s.values}
         with torch.inference_mode():
             for run, inputs, _ in batches(graph, context.calibration, self.batch_size):
                 _Ranges(run.module, ranges).run(*inputs)
         for space in spaces:
-            _scale(space, self._factors(space, [ranges[v.name] for v in space.values if v.name in ranges]))
+            _scale(space, self._factors(space, [ranges[v.name] for v in space.values]))
         finish(result.module)
         return result
 
@@ -99,11 +99,6 @@ class _Ranges(fx.Interpreter):
             largest = torch.nan_to_num(torch.maximum(value.amax(others), -value.amin(others)), 0.0, 0.0, 0.0)
             self._ranges[n.name] = torch.maximum(self._ranges[n.name], largest)
         return value
-
-
-def _absorbed(value: fx.Node) -> bool:
-    """Whether only a ReLU reads the value, so that it is never rounded itself."""
-    return all(is_call(reader) and op_name(reader) == "relu" for reader in value.users)
 
 
 def _input_shares(node: fx.Node) -> Tensor:
