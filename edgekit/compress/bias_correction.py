@@ -105,7 +105,7 @@ def _exact(graph: Graph) -> Graph:
     result = graph.copy()
     for node in result.nodes:
         if _is_rounding(node):
-            node.replace_all_uses_with(node.args[0])
+            node.replace_all_uses_with(node.args[0])  # type: ignore[arg-type]
     finish(result.module)
     return result
 
