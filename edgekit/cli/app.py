@@ -66,7 +66,4 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except click.Abort:
         return 130
-    except BrokenPipeError:  # `edgekit … | head`
-        sys.stdout = None
-        return 0
     return code if isinstance(code, int) else 0

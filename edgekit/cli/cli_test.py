@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -177,6 +178,22 @@ def test_completion_offers_targets_and_recipes(capfd, monkeypatch):
     assert "android" in offered("edgekit convert m --target a", 4, capfd, monkeypatch)
     assert {"int8", "int16x8"} <= set(offered("edgekit convert m --recipe int", 4, capfd, monkeypatch))
     assert "profile" in offered("edgekit pro", 1, capfd, monkeypatch)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_clear_error():
+    code = "from edgekit.cli import script; script()"
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run([sys.executable, "-c", code, "targets"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr.splitlines()[0]) == (2, "error: the disk is full")
+
+
+def test_a_closed_pipe_ends_the_command_quietly():
+    code = "from edgekit.cli import script; script()"
+    process = subprocess.Popen([sys.executable, "-c", code, "recipes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141
 
 
 SLEEPER = """

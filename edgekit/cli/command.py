@@ -10,6 +10,9 @@ import click
 from edgekit.cli.failures import failed
 from edgekit.cli.terminal import Terminal, diverted
 
+PIPE_CLOSED = 141
+"""What a shell reports of a process that SIGPIPE ended."""
+
 
 class Command(click.Command):
     """Runs its callback on a `Terminal`, and ends with the exit code of what happened."""
@@ -21,11 +24,13 @@ class Command(click.Command):
             ctx.obj = terminal
             try:
                 code = super().invoke(ctx)
-            except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+                terminal.out.flush()
+            except (click.ClickException, click.exceptions.Exit):
                 raise
+            except BrokenPipeError:  # the reader of our output has left: `edgekit … | head`
+                code = PIPE_CLOSED
             except BaseException as error:
                 code = failed(error, terminal)
-            terminal.out.flush()
         ctx.exit(code or 0)
 
 

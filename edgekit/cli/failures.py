@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
+from contextlib import suppress
 
 from edgekit.cli.terminal import Terminal
 from edgekit.errors import ConversionError, EdgekitError, GateFailed, UsageError
@@ -18,16 +20,24 @@ def failed(error: BaseException, terminal: Terminal) -> int:
         return INTERRUPTED
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else INTERNAL
-    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("edgekit"):
-        error = UsageError(
-            f"this needs the package {error.name!r}, which is not installed", next_step="edgekit doctor says what to install"
-        )
+    error = _translated(error)
     if terminal.debug or not isinstance(error, (UsageError, GateFailed)):  # the user's own doing needs no traceback
         traceback.print_exception(error, file=sys.stderr)
     if terminal.as_json:
-        terminal.emit("edgekit.error/1", {"error": _as_data(error, terminal)})
+        with suppress(OSError):
+            terminal.emit("edgekit.error/1", {"error": _as_data(error, terminal)})
+            terminal.out.flush()
     _write(error, terminal)
     return error.exit_code if isinstance(error, EdgekitError) else INTERNAL
+
+
+def _translated(error: BaseException) -> BaseException:
+    """What the machine lacks is neither the model's fault nor ours."""
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("edgekit"):
+        return UsageError(f"the package {error.name!r} is not installed", next_step="edgekit doctor says what to install")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return UsageError("the disk is full", next_step="free some space, or write elsewhere")
+    return error
 
 
 def _write(error: BaseException, terminal: Terminal) -> None:

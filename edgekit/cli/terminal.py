@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -87,8 +87,12 @@ def diverted(name: str, *, as_json: bool, debug: bool, quiet: bool) -> Iterator[
 def _kept(stream: TextIO, descriptor: int) -> Iterator[TextIO]:
     """The original of a descriptor, as a text stream of its own."""
     stream.flush()
-    with os.fdopen(os.dup(descriptor), "w", encoding=stream.encoding or "utf-8", errors="replace") as kept:
+    kept = os.fdopen(os.dup(descriptor), "w", encoding=stream.encoding or "utf-8", errors="replace")
+    try:
         yield kept
+    finally:
+        with suppress(OSError):  # a closed pipe or a full disk was told of when the command flushed
+            kept.close()
 
 
 @contextmanager
