@@ -49,8 +49,14 @@ class Terminal:
         """A rich console on `stream` (default `out`), as wide as that terminal."""
         from rich.console import Console
 
+        class Plain(Console):
+            """Leaves a closed pipe to the command, where rich would exit with 1."""
+
+            def on_broken_pipe(self) -> None:
+                raise BrokenPipeError
+
         stream = self.out if stream is None else stream
-        return Console(file=stream, width=_width(stream), highlight=False, markup=False, soft_wrap=not stream.isatty())
+        return Plain(file=stream, width=_width(stream), highlight=False, markup=False, soft_wrap=not stream.isatty())
 
     def show(self, *renderables: Any) -> None:
         """Print tables or text for a reader."""
