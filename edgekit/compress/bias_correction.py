@@ -24,7 +24,7 @@ ROUNDINGS = (
     "fake_quantize_dynamic", "fake_half",
 )  # fmt: skip
 WEIGHTED = ("convolution", "linear")
-FEWEST, ENOUGH = 4, 1 << 22
+FEWEST, ENOUGH = 4, 1 << 20
 """A layer's input is summed over so many samples at least, and elements at most: large images tell a mean soon."""
 
 
