@@ -73,8 +73,8 @@ def _show(terminal: Terminal, verdict: Verdict) -> None:
 
     rows = [("samples", str(verdict.samples)), ("ran on", f"{verdict.runtime}, {verdict.delegate}"), ("against", verdict.reference)]
     if metric := verdict.metric:
-        rows += [(f"{metric.name}, float", str(metric.reference)), (f"{metric.name}, artifact", str(metric.artifact))]
-        rows += [("paired difference", str(metric.difference))]
+        rows += [(f"{metric.name}, float", str(metric.reference or "not measured")), (f"{metric.name}, artifact", str(metric.artifact))]
+        rows += [("paired difference", str(metric.difference or "not measured"))]
     rows += [
         ("gate", f"{gate}: {'met' if gate.passed else 'NOT MET'}") for gate in verdict.gates if gate.name != "finite" or not gate.passed
     ]
