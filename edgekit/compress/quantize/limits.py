@@ -7,7 +7,7 @@ rounding noise of the inputs, so a wider one loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, fx
@@ -31,8 +31,15 @@ LARGEST_RATIO = {"add": 64, "sub": 64, "mean": 64, "sum": 64, "relu": 64, "leaky
 """Input scale over output scale that kernels take (XNNPACK: below 256 for add, 128 for the others)."""
 
 
+EXPONENTIALS = ("softmax", "log_softmax", "sigmoid", "tanh")
+FINEST_EXPONENT = 2.0**-25
+"""Input scale below which reference kernels of `EXPONENTIALS` abort (they compute with scale * 2**26, which must exceed 1).
+
+The 255 steps of such a grid span 8e-6, which no exponential tells apart."""
+
+
 def widen(plan: Plan, grids: dict[Slot, Grid], scales: Mapping[fx.Node, Tensor], rules: Rules, remarks: Remarks) -> None:
-    """Raise the scales of grids that are too fine for the kernels that write them.
+    """Raise the scales of grids that are too fine for the kernels that write or read them.
 
     Args:
         plan: Complete.
@@ -45,18 +52,14 @@ def widen(plan: Plan, grids: dict[Slot, Grid], scales: Mapping[fx.Node, Tensor],
     for _ in range(len(plan.groups) + 1):
         raised = False
         for node in plan.operands:
-            result = Slot(plan.fused.get(node, node), activation_bits(node, plan))
-            if result not in grids or group_of[result].fixed is not None:
-                continue
-            floor = max(_arithmetic_floor(node, plan, grids, scales, rules), _bounds_floor(result.value))
-            if grids[result].scale[0] < floor * 0.999:
-                remarks.warn(
-                    f"{named(result.value)} varies too little on the calibration data for integer arithmetic: "
-                    f"its scale is raised from {grids[result].scale[0]:.3g} to {floor:.3g}"
-                )
-                wider = rescaled(grids[result], floor)
-                grids.update(dict.fromkeys(group_of[result].slots, wider))
-                raised = True
+            for slot, floor in _floors(node, plan, grids, scales, rules):
+                if group_of[slot].fixed is None and grids[slot].scale[0] < floor * 0.999:
+                    remarks.warn(
+                        f"{named(slot.value)} varies too little on the calibration data for integer arithmetic: "
+                        f"its scale is raised from {grids[slot].scale[0]:.3g} to {floor:.3g}"
+                    )
+                    grids.update(dict.fromkeys(group_of[slot].slots, rescaled(grids[slot], floor)))
+                    raised = True
         if not raised:
             return
 
@@ -75,9 +78,21 @@ def fit_bias(node: fx.Node, scales: Tensor, input_scale: float, rules: Rules, re
     return torch.where(wanting, (needed * 1.0001).float(), scales)
 
 
-def _arithmetic_floor(node: fx.Node, plan: Plan, grids: Mapping[Slot, Grid], scales: Mapping[fx.Node, Tensor], rules: Rules) -> float:
+def _floors(
+    node: fx.Node, plan: Plan, grids: Mapping[Slot, Grid], scales: Mapping[fx.Node, Tensor], rules: Rules
+) -> Iterator[tuple[Slot, float]]:
+    """Slots the node's kernel writes and reads, and the finest scale it computes with."""
+    name, operands = op_name(node), plan.operands[node]
+    result = Slot(plan.fused.get(node, node), activation_bits(node, plan))
+    if result in grids:
+        inputs = [grids[slot].scale[0] for slot in operands.values()]
+        yield result, max(_arithmetic_floor(node, inputs, scales, rules), _bounds_floor(result.value))
+    if name in EXPONENTIALS:
+        yield from ((slot, FINEST_EXPONENT) for slot in operands.values())
+
+
+def _arithmetic_floor(node: fx.Node, inputs: list[float], scales: Mapping[fx.Node, Tensor], rules: Rules) -> float:
     name = op_name(node)
-    inputs = [grids[slot].scale[0] for slot in plan.operands[node].values()]
     if name in PRODUCTS and inputs:
         other = float(scales[node].max()) if weight_operand(node, rules) is not None else inputs[-1]
         return inputs[0] * other

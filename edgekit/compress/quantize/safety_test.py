@@ -75,3 +75,15 @@ def test_a_result_far_smaller_than_its_operands_keeps_the_kernels_factor_small()
         graph = quantized(graph_of(net, [IMAGE], c=torch.tensor(100.0)))
     node = call_of(graph, "sub")
     assert max(g.scale[0] for g in operand_grids(node)) / result_grid(node).scale[0] <= 64.1
+
+
+def test_an_exponential_reads_no_grid_its_kernel_aborts_on():
+    def net(x0, w, b):
+        return aten.softmax.int(
+            aten.reshape.default(aten.convolution.default(x0, w, b, [1, 1], [0, 0], [1, 1], False, [0, 0], 1), [1, 108]), 1
+        )
+
+    with pytest.warns(QuantizationWarning, match="varies too little"):
+        graph = quantized(graph_of(net, [IMAGE], w=weights(3, 3, 3, 3) * 1e-12, b=torch.zeros(3)))
+    (grid,) = operand_grids(call_of(graph, "softmax"))
+    assert grid.scale[0] > 2**-26
