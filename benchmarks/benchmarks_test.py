@@ -1,6 +1,7 @@
 """The benchmark's own arithmetic: costs of processes, goals, the table."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -39,8 +40,15 @@ def goal(name, found=None):
 
 
 def test_the_cost_of_a_process_counts_its_children(tmp_path):
-    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOG!r}])"
-    cost = process.run([sys.executable, "-c", code], tmp_path / "log")
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOG!r}])"
+    measuring = f"""
+import dataclasses, json, pathlib, sys
+from benchmarks import process
+cost = process.run([sys.executable, "-c", {child!r}], pathlib.Path({str(tmp_path / "log")!r}))
+print(json.dumps(dataclasses.asdict(cost)))
+"""  # in a process of its own: the kernel hands a child its parent's peak, and a test's is high
+    result = subprocess.run([sys.executable, "-c", measuring], cwd=table.README.parent, check=True, capture_output=True, text=True)
+    cost = Cost(**json.loads(result.stdout))
     assert cost.code == 0
     assert cost.seconds > 0.5
     assert 300 * MIB < cost.peak_bytes < 600 * MIB

@@ -39,6 +39,6 @@ def test_demo_leaves_artifacts_and_reports(tmp_path):
         assert evidence["metric"]["artifact"]["value"] > 0.95
         assert abs(evidence["metric"]["difference"]["value"]) < 0.01
         page = (tmp_path / "build" / "demo" / f"{name}.html").read_text(encoding="utf-8")
-        assert "Against the float model" in page and "Slowest operators" in page
+        assert "Against the float model" in page and "Operators" in page
         assert name in page
     assert "latency" in result.stdout and "99" in result.stdout
