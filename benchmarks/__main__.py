@@ -6,6 +6,7 @@ python -m benchmarks [--only MODEL]... [--repeats N] [--out build/bench]
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import sys
 from pathlib import Path
@@ -37,6 +38,17 @@ def main() -> int:
         print("the peers are not installed: run make bench", file=sys.stderr)
         return 2
     out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another benchmark is writing {out}: two at once measure each other", file=sys.stderr)
+            return 2
+        return _measure(options, data, out)
+
+
+def _measure(options: argparse.Namespace, data: Path, out: Path) -> int:
     results = Results(machine(), {**versions(str(PEERS_PYTHON)), **versions(sys.executable)})
     chosen = [case for case in cases(data, out) if not options.only or case.name in options.only]
     _prepare(out)
@@ -62,7 +74,6 @@ def _say(text: str) -> None:
 
 
 def _prepare(out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     cost = process.run([sys.executable, "-m", "benchmarks.cases", str(out)], out / "prepare.log")
     if cost.code:
         raise SystemExit(f"preparing the data failed: {out / 'prepare.log'}")
@@ -91,7 +102,8 @@ def _convert(case: Case, out: Path, repeats: int, results: Results) -> None:
             if entry.failure:
                 continue
             cost = process.run(_command(case, tool, out), case.folder(out) / f"{tool}.log")
-            _say(f"{case.name}: {tool} converted in {cost.seconds:.1f} s, {cost.peak_bytes / process.MIB:.0f} MiB")
+            ended = f"failed with exit code {cost.code} after" if cost.code else "converted in"
+            _say(f"{case.name}: {tool} {ended} {cost.seconds:.1f} s, {cost.peak_bytes / process.MIB:.0f} MiB")
             if cost.code:
                 entry.failure = f"exit code {cost.code}"
             elif turn:
