@@ -149,6 +149,36 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         return int(schema.BufferEnd(builder))
 
 
+class _SharedGrid(schema.QuantizationParametersT):  # type: ignore[misc]
+    """A grid that is written once, however many tensors lie on it.
+
+    Offsets may point to one place as often as they like. A per-channel weight and its bias each need a 64-bit zero for every
+    channel: repeated, these are a twentieth of an int8 file.
+    """
+
+    def __init__(self, grid: Grid, written: dict[Any, int]) -> None:
+        super().__init__()
+        self.grid, self.written = grid, written
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        key = (self.grid.scale, self.grid.zero_point, self.grid.axis)
+        if key not in self.written:
+            scale = self._vector(builder, np.asarray(self.grid.scale, np.float32))
+            zero_point = self._vector(builder, np.asarray(self.grid.zero_point, np.int64))
+            schema.QuantizationParametersStart(builder)
+            schema.QuantizationParametersAddScale(builder, scale)
+            schema.QuantizationParametersAddZeroPoint(builder, zero_point)
+            schema.QuantizationParametersAddQuantizedDimension(builder, self.grid.axis or 0)
+            self.written[key] = int(schema.QuantizationParametersEnd(builder))
+        return self.written[key]
+
+    def _vector(self, builder: flatbuffers.Builder, values: np.ndarray) -> int:
+        key = (values.dtype.name, values.tobytes())
+        if key not in self.written:
+            self.written[key] = int(builder.CreateNumpyVector(values))
+        return self.written[key]
+
+
 class _Packing:
     """Renumbers what is live and turns it into the schema's objects."""
 
@@ -162,6 +192,7 @@ class _Packing:
         self.buffers = [schema.BufferT()]
         self.buffer_of: dict[bytes, int] = {}
         self.codes: dict[tuple[int, int], int] = {}
+        self.written: dict[Any, int] = {}
 
     def model(self, description: str, metadata: Mapping[str, bytes]) -> Any:
         graph = schema.SubGraphT(
@@ -207,12 +238,7 @@ class _Packing:
             return schema.QuantizationParametersT(details=block, detailsType=kind)
         if tensor.grid is None:
             return None
-        grid = tensor.grid
-        return schema.QuantizationParametersT(
-            scale=np.asarray(grid.scale, np.float32),
-            zeroPoint=np.asarray(grid.zero_point, np.int64),
-            quantizedDimension=grid.axis or 0,
-        )
+        return _SharedGrid(tensor.grid, self.written)
 
     def _operator(self, op: Operator) -> Any:
         dtypes = [self.builder.tensors[i].dtype for i in op.inputs if i >= 0]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.graph import aten
+from edgekit.tensors import Grid
 from edgekit.testing.graphs import graph_of
 from edgekit_converters.litert.builder import Builder, pack_int4
 from edgekit_converters.litert.registry import emitters, supported
@@ -53,6 +56,29 @@ def test_equal_constants_are_stored_once():
     assert len(model) < 2 * w.numel() * 4
     (graph,) = parsed(model).subgraphs
     assert len({tuple(op.inputs)[1] for op in graph.operators}) == 1
+
+
+def test_a_grid_is_written_once_however_many_tensors_lie_on_it():
+    def size(count: int) -> int:
+        builder = Builder()
+        grid = Grid("int8", (0.5,) * 1000, (0,) * 1000, axis=0)
+        tensors = [builder.tensor((1000, 1), "int8", grid) for _ in range(count)]
+        return len(builder.serialize({f"x{i}": t for i, t in enumerate(tensors)}, {}, "", {}))
+
+    assert size(1) > 12_000  # a scale and a 64-bit zero for each of 1000 channels
+    assert size(5) - size(1) < 1_000
+
+
+def test_shared_grids_read_back_as_each_tensor_s_own():
+    builder = Builder()
+    first = Grid("int8", (0.5, 0.25), (0, 0), axis=0)
+    grids = [first, replace(first, axis=1), replace(first, dtype="int32", scale=(2.0, 3.0))]
+    tensors = [builder.tensor((2, 2), g.dtype, g) for g in grids * 2]
+    model = parsed(bytes(builder.serialize({f"x{i}": t for i, t in enumerate(tensors)}, {}, "", {})))
+    found = [t.quantization for t in model.subgraphs[0].tensors]
+    assert [tuple(q.scale) for q in found] == [g.scale for g in grids * 2]
+    assert [tuple(q.zeroPoint) for q in found] == [g.zero_point for g in grids * 2]
+    assert [q.quantizedDimension for q in found] == [g.axis for g in grids * 2]
 
 
 def test_what_no_output_needs_is_dropped():
