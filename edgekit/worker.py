@@ -19,11 +19,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -84,18 +86,37 @@ def _spawn(function: str, folder: Path, timeout: float, environment: Mapping[str
     command = [sys.executable, "-P", "-m", "edgekit.worker", str(folder)]
     search = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
     env = {**os.environ, "PYTHONPATH": search, **(environment or {})}
+    process = None
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True)
         try:
+            with _interrupts_held():
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True)
             code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            raise WorkerCrashed(function, Crash(f"no answer within {timeout:.0f} s", _log(folder))) from None
-        except BaseException:
-            _kill(process)
+        except BaseException as error:
+            if process is not None:
+                _kill(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise WorkerCrashed(function, Crash(f"no answer within {timeout:.0f} s", _log(folder))) from None
             raise
     if code != 0:
         raise WorkerCrashed(function, Crash(_reason(code), _log(folder)))
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Deliver Ctrl-C after the block: one that comes while a process is being made would leave a child nobody knows of."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield  # Python runs no handler here
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        before(*held[0])
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -156,3 +156,19 @@ def _awaited(path: Path) -> int:
             return int(path.read_text())
         time.sleep(0.05)
     raise AssertionError(f"{path} did not appear")
+
+
+def test_ctrl_c_while_the_worker_is_being_made_leaves_no_worker(jobs, monkeypatch):
+    made = []
+
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            made.append(self)
+            os.kill(os.getpid(), signal.SIGINT)  # before the caller has the process in hand
+            time.sleep(0.05)
+
+    monkeypatch.setattr(worker.subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        jobs("hang", timeout=60)
+    assert made[0].returncode == -signal.SIGKILL
