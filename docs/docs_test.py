@@ -12,7 +12,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def test_generated_pages_are_current():
-    # In a process of its own, as `make docs` is: other tests change the terminal that help texts are laid out for.
+    # In a process of its own, as `make docs` is: free of what other tests leave behind.
     code = "from docs import generate; print(*generate.outdated())"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == [], "run: make docs"
