@@ -47,7 +47,7 @@ def _latency(results: Results) -> Iterator[Goal]:
         worst = max(ratios.items(), key=lambda item: item[1].value, default=None)
         if worst is not None:
             peer, ratio = worst
-            yield Goal(f"{model} latency / best peer ({peer})", str(ratio), "≤ 1.00, or no difference", ratio.low <= 1.0)
+            yield Goal(f"{model} latency / best peer ({peer})", str(ratio), "≤ 1.00", ratio.value <= 1.0)
 
 
 def _conversion(results: Results) -> Iterator[Goal]:
