@@ -36,7 +36,7 @@ STARTING = "start Python and import"
 @preprocess_options
 @click.option("--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Class labels to embed, one a line.")
 @click.option("--description", help="Text to embed.")
-@click.option("--dim", "dims", type=Dim(), multiple=True, help="Size or range of a dynamic dimension, such as input:1=100.")
+@click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, such as input:1=100.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Size of the batch dimension.")
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the module.")
 @click.option("--trust", is_flag=True, help="Let code inside the model file run (Lambda layers).")
