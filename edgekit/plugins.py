@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgekit.errors import UsageError
+from edgekit.targets.platform import Platform
 from edgekit.tensors import TensorSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from edgekit.graph import Graph
 
 
@@ -31,12 +34,25 @@ class Encoding:
         output_dtype: Dtype of the file's float outputs.
         labels: Class labels to embed, or None.
         description: Text to embed, or None.
+        author: Who made the model, or None.
+        licence: Under which terms it may be used, or None.
+        version: The model's own version, or None.
+        compute: What float operators compute in: ``float32`` or ``float16``.
+        images: Names of inputs that take pixels 0…255 of shape (1, channels, height, width), to the order of their colours: ``RGB``,
+            ``BGR`` or ``GRAY``.
+        platform: Which version of the device's system the file is for, and what it reads; None where that makes no difference.
     """
 
     input_dtype: str = "float32"
     output_dtype: str = "float32"
     labels: tuple[str, ...] | None = None
     description: str | None = None
+    author: str | None = None
+    licence: str | None = None
+    version: str | None = None
+    compute: str = "float32"
+    images: Mapping[str, str] = field(default_factory=dict)
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True)
@@ -57,15 +73,34 @@ class EmittedOp:
 
 
 @dataclass(frozen=True)
+class EmittedWeight:
+    """A constant of a written file, and what must come back when the file is read.
+
+    Attributes:
+        name: Of the constant in the file (the value after decompression, where it is stored compressed).
+        module: Path of the user's module it belongs to.
+        values: The graph's values in the file's own layout and dtype, rounded as the encoding declares: to half precision in an fp16
+            file, to ``integer × scale`` of the file's scale dtype on an integer grid. Held against the file bit for bit.
+    """
+
+    name: str
+    module: str
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
 class Emitted:
     """What a converter wrote.
 
     Attributes:
-        model_file: The model's file name inside the folder.
+        model_file: The model's file name inside the folder; it may be a folder itself (``model.mlpackage``).
         inputs: In the file's own dtypes, with their grids.
         outputs: The same.
         ops: In execution order.
         notes: Concessions the manifest must list (an op left in float, a transpose at an edge).
+        requires: What the device must have at least: ``{"iOS": "17"}``.
+        weights: By the name a constant has in the file, what the graph says it is (float32 or an integer dtype, in the file's shape);
+            the check after a conversion reads the file back and compares. Empty where a format's converter does not say.
     """
 
     model_file: str
@@ -73,6 +108,8 @@ class Emitted:
     outputs: tuple[TensorSpec, ...]
     ops: tuple[EmittedOp, ...]
     notes: tuple[str, ...] = ()
+    requires: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Converter(Protocol):
@@ -126,13 +163,21 @@ class Runtime(Protocol):
         """Load the file: its ``inputs`` and ``outputs`` (`TensorSpec.to_json`), and its ``ops`` (``name``, ``delegated``)."""
 
 
-_PACKAGES = {"converters": "edgekit_converters", "runtimes": "edgekit_runtimes"}
+class ReadsBack(Protocol):
+    """A runtime that can read a file's constants back: what `Emitted.weights` is held against after each conversion."""
+
+    def weights(self, request: RunRequest) -> dict[str, np.ndarray]:
+        """Every constant of the file by its name there, decompressed by code that shares nothing with the writer."""
+
+
+_PACKAGES = {"converters": "edgekit_converters", "runtimes": "edgekit_runtimes", "transports": "edgekit_runtimes.transports"}
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """Names of the built-in and registered plug-ins of a kind (``converters`` or ``runtimes``)."""
+    """Names of the built-in and registered plug-ins of a kind (``converters``, ``runtimes`` or ``transports``)."""
     package = importlib.import_module(_PACKAGES[kind])
-    built_in = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.endswith("_test") and not m.name.startswith("_")]
+    modules = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.endswith("_test") and not m.name.startswith("_")]
+    built_in = [name for name in modules if name not in _PACKAGES and name != "conftest"]
     return tuple(sorted({*built_in, *(e.name for e in entry_points(group=f"edgekit.{kind}"))}))
 
 
