@@ -123,7 +123,10 @@ class OpRow:
 
     Attributes:
         module: The user's module, where known.
-        share: Of all operators' time, or None.
+        share: Of all operators' time, instructions or cycles, or None.
+        instructions: Counted by an emulator, or None.
+        cycles: Estimated by a model of the device, or None.
+        placed: The processor a compiler placed it on, or None.
     """
 
     index: int | None
@@ -133,6 +136,9 @@ class OpRow:
     delegated: bool
     mean_us: float | None
     share: float | None
+    instructions: int | None = None
+    cycles: int | None = None
+    placed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,12 +150,23 @@ class Ops:
         runs: Runs averaged over.
         source: Who took the times.
         reason: Why there are none, or None.
+        basis: ``measured``, ``counted`` or ``estimate``: what the rows' figures are.
     """
 
     rows: tuple[OpRow, ...] = ()
     runs: int = 0
     source: str = ""
     reason: str | None = None
+    basis: str = "measured"
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {**asdict(self), "rows": [asdict(row) for row in self.rows]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Ops:
+        """Inverse of `to_json`."""
+        return cls(**{**data, "rows": tuple(OpRow(**row) for row in data["rows"])})
 
 
 @dataclass(frozen=True)
@@ -218,7 +235,6 @@ class Profile:
 
     def to_json(self) -> dict[str, Any]:
         """The document, valid under ``schemas/profile-1.json``."""
-        ops = asdict(self.ops)
         return {
             "schema": SCHEMA,
             "basis": "measured",
@@ -230,7 +246,7 @@ class Profile:
             "latency": {**asdict(self.latency), "missing": list(self.latency.missing)},
             "startup": asdict(self.startup),
             "memory": asdict(self.memory),
-            "ops": {**ops, "rows": list(ops["rows"])},
+            "ops": self.ops.to_json(),
             "machine": self.machine.to_json(),
             "before": dict(self.before),
             "after": dict(self.after),
@@ -259,7 +275,7 @@ class Profile:
             latency=Latency(**{**data["latency"], "missing": tuple(data["latency"]["missing"])}),
             startup=Startup(**data["startup"]),
             memory=Memory(**data["memory"]),
-            ops=Ops(**{**data["ops"], "rows": tuple(OpRow(**row) for row in data["ops"]["rows"])}),
+            ops=Ops.from_json(data["ops"]),
             machine=Machine(**data["machine"]),
             before=data["before"],
             after=data["after"],
