@@ -78,6 +78,18 @@ class DeviceUnavailable(EdgekitError):
     exit_code = 4
 
 
+class DeviceLost(DeviceUnavailable):
+    """The device was there and went away: unplugged, rebooted, its connection dropped."""
+
+
+class DeviceFailed(DeviceUnavailable):
+    """What was run on the device crashed, hung, or answered garbage."""
+
+
+class DeviceFull(DeviceUnavailable):
+    """The device has no room for what is to be sent."""
+
+
 class ConversionError(EdgekitError):
     """The model cannot be expressed in the format, or a vendor's code failed on it.
 
