@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import UsageError
+from edgekit.targets.platform import Platform
 from edgekit.tensors import Grid
 
 FOLDER = Path(__file__).parent
@@ -84,6 +85,9 @@ class Target:
         channel_alignment: Channel counts that run at full speed are multiples of this.
         flash_bytes: Room for the model, or None.
         ram_bytes: Room for activations, or None.
+        compute: Precisions the device computes float operators in, its default first.
+        platform: Versions of the device's system and what each reads, or None where that makes no difference.
+        extra: What else the file says.
     """
 
     name: str
@@ -97,7 +101,27 @@ class Target:
     channel_alignment: int = 1
     flash_bytes: int | None = None
     ram_bytes: int | None = None
+    compute: tuple[str, ...] = ("float32",)
+    platform: Platform | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, version: str) -> Target:
+        """The same target with an older or newer oldest version of its platform.
+
+        Raises:
+            UsageError: It has no platform, or that no such version.
+        """
+        if self.platform is None:
+            raise UsageError(f"target {self.name!r} has no versions to choose from")
+        return _lowering(replace(self, platform=self.platform.at(version)), self.platform.lowered)
+
+
+def _lowering(target: Target, before: tuple[str, ...] = ()) -> Target:
+    """The target with rules that lower what its platform lacks; `before` is what they lowered for another version."""
+    if target.platform is None:
+        return target
+    kept = tuple(name for name in target.rules.lower if name not in before)
+    return replace(target, rules=replace(target.rules, lower=(*target.platform.lowered, *kept)))
 
 
 def target_names() -> tuple[str, ...]:
@@ -119,8 +143,12 @@ def load_target(name: str | Path) -> Target:
     data = _read(path, SCHEMA)
     rules = load_rules(data.pop("rules", data.get("format", "")))
     known = {k: data.pop(k) for k in list(data) if k in Target.__dataclass_fields__ and k != "extra"}
+    if "platform" in known:
+        known["platform"] = Platform.from_table(known["platform"])
+    for key in {"runtimes", "compute"} & set(known):
+        known[key] = tuple(known[key])
     try:
-        return Target(**{**known, "rules": rules, "runtimes": tuple(known.get("runtimes", ()))}, extra=data)
+        return _lowering(Target(**{"runtimes": (), **known, "rules": rules}, extra=data))
     except TypeError as error:
         raise UsageError(f"target file {path} is incomplete: {error}", next_step="compare it with edgekit/targets/android.toml") from None
 
