@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
+from edgekit.constraints import Change, Constraint
+from edgekit.errors import ConversionError
 from edgekit.tensors import Grid, TensorSpec
 
 aten = torch.ops.aten
@@ -42,21 +44,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Constraint:
-    """What a pass imposed on a weight, and how to impose it again after the weight moved.
-
-    Attributes:
-        weight: Target of the weight's ``get_attr`` node.
-        kind: ``mask``, ``codebook``, ``grid`` or ``rank``.
-        project: Maps any tensor of the weight's shape to the nearest one that satisfies the constraint.
-    """
-
-    weight: str
-    kind: str
-    project: Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
 class Graph:
     """A canonical graph with named inputs and outputs.
 
@@ -65,7 +52,6 @@ class Graph:
         inputs: One spec a placeholder, in order.
         outputs: One spec a flattened output, in order.
         source: Where it came from.
-        constraints: What earlier passes imposed on weights.
         notes: Concessions made on the way that the manifest must list (a frozen batch, a cast id).
     """
 
@@ -73,7 +59,6 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     source: Source
-    constraints: tuple[Constraint, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -86,6 +71,11 @@ class Graph:
     def nodes(self) -> list[fx.Node]:
         """All nodes in execution order."""
         return list(self.module.graph.nodes)
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What earlier passes imposed on weights (`constrain`)."""
+        return _constraints(self.module)
 
     def copy(self) -> Graph:
         """A graph whose nodes can be edited; weight tensors are shared, not copied."""
@@ -168,6 +158,69 @@ def constant(before: fx.Node, tensor: Tensor, name: str, path: str | None = None
     return node
 
 
+def constraints_of(weight: object) -> tuple[Constraint, ...]:
+    """What earlier passes imposed on the constant of a ``get_attr`` node; nothing for any other node."""
+    if not isinstance(weight, fx.Node) or weight.op != "get_attr":
+        return ()
+    return tuple(c for c in _constraints(weight.graph.owning_module) if c.weight == weight.target)
+
+
+def constrain(weight: fx.Node, *constraints: Constraint) -> None:
+    """Record what a pass imposed on a weight; it takes the place of what was recorded of that weight before.
+
+    Args:
+        weight: The weight's ``get_attr`` node.
+        constraints: Of this weight, which satisfies them already.
+    """
+    value, module = constant_value(weight), weight.graph.owning_module
+    assert value is not None and module is not None
+    for constraint in constraints:
+        assert constraint.weight == weight.target and constraint.holds(value), (constraint.kind, weight.target)
+    module.meta["constraints"] = (*(c for c in _constraints(module) if c.weight != weight.target), *constraints)
+
+
+def is_scalable(weight: object) -> bool:
+    """Whether the channels of a weight may be scaled without breaking what passes imposed on it."""
+    return all(c.scalable for c in constraints_of(weight))
+
+
+def reweigh(before: fx.Node, weight: fx.Node, change: Change, name: str) -> fx.Node:
+    """The constant that `change` makes of a weight, with the constraints of that weight.
+
+    Args:
+        before: Where the new ``get_attr`` node goes.
+        weight: The old weight's node; it loses its constraints, so all its readers must read the new one.
+        change: What to do to the old weight.
+        name: For the new one.
+
+    Raises:
+        ConversionError: A constraint does not survive the change.
+    """
+    value, module = constant_value(weight), before.graph.owning_module
+    assert value is not None and module is not None
+    new = constant(before, change(value), name)
+    moved = []
+    for constraint in constraints_of(weight):
+        after = constraint.after(change, str(new.target), change(value))
+        if after is None:
+            raise ConversionError(_lost(constraint), module=module_path(weight) or module_path(before), next_step=_WHEN_LOST)
+        moved.append(after)
+    constrain(new, *moved)
+    module.meta["constraints"] = tuple(c for c in _constraints(module) if c.weight != weight.target)
+    return new
+
+
+def _constraints(module: fx.GraphModule | None) -> tuple[Constraint, ...]:
+    return () if module is None else module.meta.get("constraints", ())
+
+
+_WHEN_LOST = "put the pass that imposed it after the one that needs other values, or exclude this layer from it"
+
+
+def _lost(constraint: Constraint) -> str:
+    return f"a rewrite would break the {constraint.kind} that a pass imposed on the weight {constraint.weight!r}"
+
+
 def infer(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Shape and dtype of a call, computed on the ``meta`` device."""
     if target is operator.getitem:
@@ -226,9 +279,15 @@ def grid_of(node: object) -> Grid | None:
 
 
 def finish(module: fx.GraphModule) -> None:
-    """Drop dead nodes and unused constants, check, and recompile: what every rewrite ends with."""
+    """Drop dead nodes and unused constants, check, and recompile: what every rewrite ends with.
+
+    Raises:
+        ConversionError: A weight is gone that a pass constrained, and no other took over its constraints (`reweigh`).
+    """
     module.graph.eliminate_dead_code()
     used = {str(n.target) for n in module.graph.nodes if n.op == "get_attr"}
+    if lost := [c for c in _constraints(module) if c.weight not in used]:
+        raise ConversionError(_lost(lost[0]), next_step=_WHEN_LOST)
     for name in [n for n, _ in module.named_buffers()] + [n for n, _ in module.named_parameters()]:
         if name not in used and "." not in name:
             delattr(module, name)
