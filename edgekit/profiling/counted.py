@@ -13,9 +13,9 @@ import numpy as np
 
 from edgekit import schemas
 from edgekit.counting import CountedRun, InstructionCount
+from edgekit.devices.machine import Machine
 from edgekit.errors import InvalidMeasurement, UsageError
 from edgekit.profiling.profiles import SCHEMA, Memory, Ops, Runner
-from edgekit.profiling.state import Machine
 from edgekit.profiling.validity import Finding, Validity
 
 
@@ -176,7 +176,7 @@ class CountedProfile:
             estimate=Estimate(**data["estimate"]) if data["estimate"] else None,
             memory=Memory(**data["memory"]),
             ops=Ops.from_json(data["ops"]),
-            machine=Machine(**data["machine"]),
+            machine=Machine.from_json(data["machine"]),
             validity=Validity.from_json(data["validity"]),
             started=data["started"],
             tools=data["tools"],

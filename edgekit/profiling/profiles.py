@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgekit import schemas, staging
+from edgekit.devices.machine import Machine
 from edgekit.errors import InvalidMeasurement, UsageError
-from edgekit.profiling.state import Machine
 from edgekit.profiling.statistics import PERCENTILE_FLOORS, Interval, median_of_medians, percentile, variation
 from edgekit.profiling.validity import Validity
 from edgekit.timing import Launch, Pace
@@ -276,7 +276,7 @@ class Profile:
             startup=Startup(**data["startup"]),
             memory=Memory(**data["memory"]),
             ops=Ops.from_json(data["ops"]),
-            machine=Machine(**data["machine"]),
+            machine=Machine.from_json(data["machine"]),
             before=data["before"],
             after=data["after"],
             validity=Validity.from_json(data["validity"]),
