@@ -83,8 +83,7 @@ class Emitted:
         ops: In execution order.
         notes: Concessions the manifest must list (an op left in float, a transpose at an edge).
         requires: What the device must have at least: ``{"iOS": "17"}``.
-        weights: By the name a constant has in the file, what the graph says it is (float32 or an integer dtype, in the file's shape);
-            the check after a conversion reads the file back and compares. Empty where a format's converter does not say.
+        weights: What reading the file back must give; the check after a conversion compares. Empty where a converter does not say.
     """
 
     model_file: str
@@ -93,7 +92,7 @@ class Emitted:
     ops: tuple[EmittedOp, ...]
     notes: tuple[str, ...] = ()
     requires: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    weights: tuple[EmittedWeight, ...] = field(default=(), compare=False, repr=False)
 
 
 class Converter(Protocol):
