@@ -10,12 +10,13 @@ import gc
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from edgekit.plugins import RunRequest, Runtime
+from edgekit.sensing import Watch
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Timings:
         cpu_share: CPU seconds this process got per wall second while sampling.
         stable: Whether warm-up ended because the times were stable.
         precise: Whether sampling ended because the median was known well enough.
+        readings: Rows of runs so far, seconds since sampling began, clock in MHz and temperature in °C, taken between runs; NaN is
+            what the system does not tell. Shape (readings, 4).
+        energy_j: Joules the meter took over all samples, or None.
+        meter: The energy meter, or None.
+        meter_resolution: What it covers, and how finely.
     """
 
     warmup_ns: np.ndarray
@@ -64,6 +70,13 @@ class Timings:
     cpu_share: float
     stable: bool
     precise: bool
+    readings: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    energy_j: float | None = None
+    meter: str | None = None
+    meter_resolution: str | None = None
+
+
+_ARRAYS = ("warmup_ns", "samples_ns", "readings")
 
 
 @dataclass(frozen=True)
@@ -93,8 +106,8 @@ class Launch:
     def to_worker(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON and arrays, as `edgekit.worker` carries them."""
         values = {k: v for k, v in vars(self).items() if k != "timings"}
-        timings = {k: v for k, v in vars(self.timings).items() if not k.endswith("_ns") or k == "overhead_ns"}
-        return {**values, "timings": timings}, {"warmup_ns": self.timings.warmup_ns, "samples_ns": self.timings.samples_ns}
+        timings = {k: v for k, v in vars(self.timings).items() if k not in _ARRAYS}
+        return {**values, "timings": timings}, {k: getattr(self.timings, k) for k in _ARRAYS}
 
     @classmethod
     def from_worker(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Launch:
@@ -157,26 +170,39 @@ class TimedRuntime(Runtime, Protocol):
         """Take per-operator times for about so many seconds, or say why there are none."""
 
 
-def sample(call: Callable[[], object], pace: Pace, idle: Callable[[], object]) -> Timings:
+def sample(call: Callable[[], object], pace: Pace, idle: Callable[[], object], watch: Watch | None = None) -> Timings:
     """Time `call` again and again.
 
     Args:
         call: What is timed.
         pace: When to stop.
         idle: A call of the same kind that does no work; tells the loop's own overhead.
+        watch: Reads clock, temperature and energy between runs; by default this machine's.
     """
+    watch = watch or Watch()
     collecting = gc.isenabled()
     gc.disable()
     try:
         overhead = float(np.median(_batch(idle, 1000)))
         warmup, stable = _warm_up(call, pace)
         cpu, wall = time.process_time(), time.perf_counter()
-        samples, precise = _sample(call, pace, warmup[-1])
+        samples, precise = _sample(call, pace, warmup[-1], watch)
         share = (time.process_time() - cpu) / (time.perf_counter() - wall)
     finally:
         if collecting:
             gc.enable()
-    return Timings(np.array(warmup, np.int64), np.array(samples, np.int64), overhead, share, stable, precise)
+    return Timings(
+        np.array(warmup, np.int64),
+        np.array(samples, np.int64),
+        overhead,
+        share,
+        stable,
+        precise,
+        readings=np.array(watch.table(), np.float64),
+        energy_j=watch.joules(),
+        meter=watch.meter.name if watch.meter else None,
+        meter_resolution=watch.meter.resolution if watch.meter else None,
+    )
 
 
 def median_half_width(samples: list[int] | np.ndarray) -> float:
@@ -220,18 +246,27 @@ def _warm_up(call: Callable[[], object], pace: Pace) -> tuple[list[int], bool]:
     return durations, False
 
 
-def _sample(call: Callable[[], object], pace: Pace, guess: int) -> tuple[list[int], bool]:
-    start = time.perf_counter()
+def _sample(call: Callable[[], object], pace: Pace, guess: int, watch: Watch) -> tuple[list[int], bool]:
     durations: list[int] = []
+    watch.start()
+    precise = _sample_into(durations, call, pace, guess, watch)
+    watch.tick(len(durations), last=True)
+    return durations, precise
+
+
+def _sample_into(durations: list[int], call: Callable[[], object], pace: Pace, guess: int, watch: Watch) -> bool:
+    """Extend `durations` until the pace is met; whether the median is known well enough."""
+    start = time.perf_counter()
     while True:
         room = pace.max_samples - len(durations)
         durations += _batch(call, min(room, max(1, min(1000, int(50e6 / max(1, guess))))))
         elapsed = time.perf_counter() - start
         guess = durations[-1]
+        watch.tick(len(durations))
         if len(durations) >= pace.max_samples or (len(durations) >= pace.min_samples and elapsed >= pace.min_seconds):
             if median_half_width(durations) <= pace.precision:
-                return durations, True
+                return True
             if len(durations) >= pace.max_samples:
-                return durations, False
+                return False
         if elapsed >= pace.max_seconds and len(durations) >= 3:
-            return durations, False
+            return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -353,10 +354,14 @@ def memory(launches: Sequence[Launch], model_bytes: int, planned_arena_bytes: in
 
 def _launch_json(launch: Launch) -> dict[str, Any]:
     values, arrays = launch.to_worker()
-    return {**values, "timings": {**values["timings"], **{k: v.tolist() for k, v in arrays.items()}}}
+    raw = {k: v.tolist() for k, v in arrays.items()}
+    raw["readings"] = [[None if math.isnan(x) else x for x in row] for row in raw["readings"]]
+    return {**values, "timings": {**values["timings"], **raw}}
 
 
 def _launch(values: Mapping[str, Any]) -> Launch:
-    arrays = {k: np.array(values["timings"][k], np.int64) for k in ("warmup_ns", "samples_ns")}
-    rest = {k: v for k, v in values["timings"].items() if k not in arrays}
+    timings = values["timings"]
+    arrays = {k: np.array(timings[k], np.int64) for k in ("warmup_ns", "samples_ns")}
+    arrays["readings"] = np.array(timings.get("readings") or np.zeros((0, 4)), np.float64)
+    rest = {k: v for k, v in timings.items() if k not in arrays}
     return Launch.from_worker({**values, "timings": rest}, arrays)
