@@ -73,6 +73,22 @@ class EmittedOp:
 
 
 @dataclass(frozen=True)
+class EmittedWeight:
+    """A constant of a written file, and what must come back when the file is read.
+
+    Attributes:
+        name: Of the constant in the file (the value after decompression, where it is stored compressed).
+        module: Path of the user's module it belongs to.
+        values: The graph's values in the file's own layout and dtype, rounded as the encoding declares: to half precision in an fp16
+            file, to ``integer × scale`` of the file's scale dtype on an integer grid. Held against the file bit for bit.
+    """
+
+    name: str
+    module: str
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
 class Emitted:
     """What a converter wrote.
 
