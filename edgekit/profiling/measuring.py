@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,10 +16,14 @@ from edgekit import __version__
 from edgekit.errors import UsageError
 from edgekit.plugins import RunRequest
 from edgekit.profiling import profiles
+from edgekit.profiling.energy import energy
 from edgekit.profiling.profiles import OpRow, Ops, Profile, Runner
 from edgekit.profiling.state import DeviceState, device_state, machine
+from edgekit.profiling.statistics import PERCENTILE_FLOORS
 from edgekit.profiling.subject import Subject, engine, feed, subject
-from edgekit.profiling.validity import judge
+from edgekit.profiling.sustaining import Sustained, endless
+from edgekit.profiling.sustaining import sustained as read_curve
+from edgekit.profiling.validity import NOTHING_MORE, Demands, Finding, judge
 from edgekit.progress import report
 from edgekit.timing import Launch, OpTrace, Pace, TimedRuntime
 
@@ -68,6 +72,9 @@ def profile(
     launches: int | None = None,
     min_time: float | None = None,
     quick: bool = False,
+    sustained: float | None = None,
+    percentile: int | None = None,
+    no_fallback: bool = False,
     on: str = "host",
 ) -> Profile:
     """Measure a model: latency with its interval, load, memory, and what each operator takes.
@@ -83,6 +90,9 @@ def profile(
         launches: How many processes; by default 5, or 3 if `quick`.
         min_time: Seconds of sampling a launch takes at least.
         quick: Shorter launches and fewer: a first look, with a wider interval.
+        sustained: Seconds of back-to-back runs in a launch of its own at the end: its curve shows when throttling began.
+        percentile: One that must be told (90, 95 or 99): with fewer samples than its floor the profile is invalid.
+        no_fallback: Whether an operator outside the delegate makes the profile invalid.
         on: The device: ``host``.
 
     Returns:
@@ -98,9 +108,17 @@ def profile(
     plan = planned(model, runtime=runtime, threads=threads, delegate=delegate, pace=paced(quick, min_time), on=on)
     if count < 1:
         raise UsageError(f"cannot measure {count} launches", accepted="1 or more")
+    if sustained is not None and not 1 <= sustained <= 86_400:
+        raise UsageError(f"cannot run for {sustained} s back to back", accepted="1 to 86400")
+    if percentile is not None and percentile not in PERCENTILE_FLOORS:
+        raise UsageError(f"no floor is known for percentile {percentile}", accepted=[str(p) for p in PERCENTILE_FLOORS])
     started, before = datetime.now(UTC), device_state()
     done, trace = _launched(plan, count, 0.1 if quick else 0.5)
-    return summarize(plan, done, count, trace, before=before, after=device_state(), started=started)
+    after = device_state()
+    curve = _sustain(plan, sustained) if sustained and len(done) == count else None
+    demands = Demands(percentile, no_fallback)
+    found = summarize(plan, done, count, trace, before=before, after=after, started=started, demands=demands)
+    return found if curve is None else replace(found, sustained=curve, validity=found.validity.also(_throttling(curve)))
 
 
 def paced(quick: bool, min_time: float | None) -> Pace:
@@ -155,8 +173,34 @@ def _launched(plan: Plan, count: int, trace_seconds: float) -> tuple[list[Launch
     return done, trace
 
 
+def _sustain(plan: Plan, seconds: float) -> Sustained | None:
+    """A long launch of its own; None if it was interrupted."""
+    report(f"running {plan.model.name} for {seconds:.0f} s", 0, 1)
+    slow = replace(plan.request, options={**plan.request.options, "timeout": 120 + 3 * seconds})
+    try:
+        launch = plan.runtime.measure(slow, endless(seconds), plan.inputs)
+    except KeyboardInterrupt:
+        return None
+    report(f"running {plan.model.name} for {seconds:.0f} s", 1, 1)
+    return read_curve(launch.timings, seconds)
+
+
+def _throttling(curve: Sustained) -> Iterator[Finding]:
+    if curve.throttled_at_s is not None:
+        at = f"after {curve.throttled_at_s:.0f} s of back-to-back runs"
+        yield Finding("throttles", f"{at} times rose, to {curve.change:+.0%} in the steady state: what is told above is the peak")
+
+
 def summarize(
-    plan: Plan, done: Sequence[Launch], asked: int, trace: OpTrace, *, before: DeviceState, after: DeviceState, started: datetime
+    plan: Plan,
+    done: Sequence[Launch],
+    asked: int,
+    trace: OpTrace,
+    *,
+    before: DeviceState,
+    after: DeviceState,
+    started: datetime,
+    demands: Demands = NOTHING_MORE,
 ) -> Profile:
     """Put launches and states together."""
     latency, here = profiles.latency(done), machine()
@@ -175,8 +219,17 @@ def summarize(
         before=before.to_json(),
         after=after.to_json(),
         validity=judge(
-            done, asked, latency.interval, before=before, after=after, threads=request.threads, cores=here.threads, ops=trace.ops
+            done,
+            asked,
+            latency.interval,
+            before=before,
+            after=after,
+            threads=request.threads,
+            cores=here.threads,
+            ops=trace.ops,
+            demands=demands,
         ),
+        energy=energy(done),
         started=started.isoformat(timespec="seconds"),
         tools=_tools(),
     )

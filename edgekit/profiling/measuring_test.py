@@ -104,12 +104,44 @@ def test_min_time_is_passed_on(model_file):
     assert runtime.asked[0][1].min_seconds == 3.0 and runtime.asked[0][1].max_seconds >= 3.0
 
 
+def test_a_long_launch_shows_throttling_and_keeps_the_short_ones_valid(model_file):
+    slowing = np.concatenate([noisy(1e5, 0, 4000), noisy(1.3e5, 1, 8000)])
+    found = profile(model_file, runtime=ScriptedRuntime([*steady().launches, launch(slowing)]), sustained=60)
+    assert found.sustained.throttled_at_s == pytest.approx(0.4, abs=0.1) and found.sustained.change > 0.25
+    assert found.valid and [f.code for f in found.validity.warnings if f.code == "throttles"]
+    assert found.latency.median_ms == pytest.approx(0.1, rel=0.02)
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    jsonschema.validate(document, schemas.schema("profile-1"))
+    assert Profile.from_json(document).sustained == found.sustained
+    assert "after" in dict(rows(found))["sustained"]
+
+
+def test_an_interrupted_long_launch_leaves_the_profile(model_file):
+    found = profile(model_file, runtime=ScriptedRuntime([*steady().launches, KeyboardInterrupt()]), sustained=60)
+    assert found.valid and found.sustained is None
+
+
+def test_energy_where_there_is_a_meter(model_file):
+    metered = [launch(noisy(1e5, s), energy_j=0.4, meter="powercap", meter_resolution="packages") for s in range(5)]
+    found = profile(model_file, runtime=ScriptedRuntime(metered))
+    assert found.energy.millijoules == pytest.approx(1.0) and found.energy.reason is None
+    assert dict(rows(found))["energy"] == "1 mJ a run (powercap: packages)"
+
+
+def test_no_energy_where_there_is_none(model_file):
+    found = profile(model_file, runtime=steady())
+    assert found.energy.millijoules is None and "no energy meter" in found.energy.reason
+    assert "energy" not in dict(rows(found))
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
         ({"on": "phone"}, "no device is called 'phone'"),
         ({"launches": 0}, "cannot measure 0 launches"),
         ({"min_time": -1}, "cannot sample for"),
+        ({"sustained": 0.1}, "cannot run for"),
+        ({"percentile": 50}, "no floor is known for percentile 50"),
         ({"runtime": "nonsense"}, "no runtime is called 'nonsense'"),
         ({"runtime": "fake"}, "does not run 'litert' files"),
     ],

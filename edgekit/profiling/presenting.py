@@ -27,10 +27,29 @@ def rows(profile: Profile) -> Rows:
         ("arena", _arena(profile)),
         ("peak memory", f"{size(memory.peak_rss_bytes)} in all, {size(memory.added_rss_bytes)} for the model"),
         ("operators", f"add up to {duration(profile.ops_ms)}" if profile.ops.rows else f"no times: {profile.ops.reason}"),
+        *_sustained(profile),
+        *_energy(profile),
         ("timing overhead", f"{latency.overhead_us:.2f} µs in every sample, not subtracted"),
         ("trusted", "yes" if profile.valid else "NO"),
     ]
     return table + [("", f"because {f.text}") for f in profile.validity.reasons] + [("note", f.text) for f in profile.validity.warnings]
+
+
+def _sustained(profile: Profile) -> Rows:
+    curve = profile.sustained
+    if curve is None:
+        return []
+    steady = f"{duration(curve.steady_ms)} steady, {duration(curve.peak_ms)} at best, over {curve.seconds:.0f} s"
+    if curve.throttled_at_s is None:
+        return [("sustained", f"{steady}; no throttling")]
+    return [("sustained", f"{steady}; throttled after {curve.throttled_at_s:.0f} s ({curve.change:+.0%})")]
+
+
+def _energy(profile: Profile) -> Rows:
+    energy = profile.energy
+    if energy.millijoules is None:
+        return []
+    return [("energy", f"{_digits(energy.millijoules)} mJ a run ({energy.meter}: {energy.resolution})")]
 
 
 def op_rows(profile: Profile, most: int | None = None) -> list[tuple[str, str, str, str, str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 from edgekit import schemas, staging
 from edgekit.devices.machine import Machine
 from edgekit.errors import InvalidMeasurement, UsageError
+from edgekit.profiling.energy import Energy
 from edgekit.profiling.statistics import PERCENTILE_FLOORS, Interval, median_of_medians, percentile, variation
+from edgekit.profiling.sustaining import Sustained
 from edgekit.profiling.validity import Validity
 from edgekit.timing import Launch, Pace
 
@@ -190,6 +192,8 @@ class Profile:
         validity: Doubts.
         started: ISO 8601, UTC.
         tools: Package to version.
+        energy: Of a run.
+        sustained: A long launch, if one was asked for.
     """
 
     model: Mapping[str, Any]
@@ -207,6 +211,13 @@ class Profile:
     validity: Validity
     started: str
     tools: Mapping[str, str]
+    energy: Energy = field(default_factory=Energy)
+    sustained: Sustained | None = None
+
+    @property
+    def basis(self) -> str:
+        """``measured``."""
+        return "measured"
 
     @property
     def partial(self) -> bool:
@@ -238,7 +249,7 @@ class Profile:
         """The document, valid under ``schemas/profile-1.json``."""
         return {
             "schema": SCHEMA,
-            "basis": "measured",
+            "basis": self.basis,
             "started": self.started,
             "partial": self.partial,
             "validity": self.validity.to_json(),
@@ -255,6 +266,8 @@ class Profile:
             "launches_asked": self.launches_asked,
             "launches": [_launch_json(launch) for launch in self.launches],
             "tools": dict(self.tools),
+            "energy": self.energy.to_json(),
+            "sustained": self.sustained.to_json() if self.sustained else None,
         }
 
     @classmethod
@@ -266,6 +279,8 @@ class Profile:
         """
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise UsageError(f"{origin} is not a profile", accepted=f"a document of schema {SCHEMA}")
+        if data.get("basis") != "measured":
+            raise UsageError(f"{origin} holds no measured times: its basis is {data.get('basis')!r}", accepted="a measured profile")
         schemas.validate(data, "profile-1", origin)
         return cls(
             model=data["model"],
@@ -283,6 +298,8 @@ class Profile:
             validity=Validity.from_json(data["validity"]),
             started=data["started"],
             tools=data["tools"],
+            energy=Energy(**data["energy"]) if data.get("energy") else Energy(),
+            sustained=Sustained.from_json(data["sustained"]) if data.get("sustained") else None,
         )
 
     def save(self, path: str | Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from edgekit.profiling.state import DeviceState, Load
-from edgekit.profiling.statistics import Interval, trend, variation
+from edgekit.profiling.statistics import PERCENTILE_FLOORS, Interval, trend, variation
 from edgekit.timing import Launch, OpTime
 
 IMPRECISE = 0.05
@@ -28,6 +28,8 @@ HOT_C = 95.0
 WARMED_C = 20.0
 CHANGED = 0.05
 """Change of launch medians from first to last."""
+SCATTERED = 0.25
+"""Coefficient of variation of the runs of a launch between their 5th and 95th percentiles."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,22 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Demands:
+    """What the user needs of a measurement beyond a median to rely on.
+
+    Attributes:
+        percentile: One that must be told: 90, 95 or 99.
+        delegated: Whether every operator must run in the delegate.
+    """
+
+    percentile: int | None = None
+    delegated: bool = False
+
+
+NOTHING_MORE = Demands()
+
+
+@dataclass(frozen=True)
 class Validity:
     """The doubts about a measurement.
 
@@ -63,6 +81,10 @@ class Validity:
     def valid(self) -> bool:
         """Whether it can be trusted."""
         return not self.reasons
+
+    def also(self, warnings: Iterable[Finding]) -> Validity:
+        """The same with further warnings."""
+        return Validity(self.reasons, (*self.warnings, *warnings))
 
     def to_json(self) -> dict[str, Any]:
         """The record's form."""
@@ -84,6 +106,7 @@ def judge(
     threads: int,
     cores: int,
     ops: Sequence[OpTime],
+    demands: Demands = NOTHING_MORE,
 ) -> Validity:
     """All doubts about a profile.
 
@@ -96,16 +119,19 @@ def judge(
         threads: The model ran on.
         cores: Processors the process may use.
         ops: Per-operator rows, for those a delegate left behind.
+        demands: What makes it invalid though nothing disturbed it.
     """
     load = Load.between(before, after)
     reasons = (
         *_interrupted(len(launches), asked),
         *_samples(launches, median),
         *_neighbours(launches, load, threads, cores),
-        *_throttled(before, after),
+        *_throttled(launches, before, after),
+        *_unmet(launches, demands),
     )
-    warnings = (*_hints(launches, load, before, after), *_fallbacks(ops))
-    return Validity(reasons, warnings)
+    left = tuple(_fallbacks(ops))
+    warnings = tuple(_hints(launches, load, before, after))
+    return Validity((*reasons, *left), warnings) if demands.delegated else Validity(reasons, (*warnings, *left))
 
 
 def _interrupted(done: int, asked: int) -> Iterator[Finding]:
@@ -120,6 +146,9 @@ def _samples(launches: Sequence[Launch], median: Interval) -> Iterator[Finding]:
     if median.half_width > IMPRECISE:
         known = f"the median is known to ±{median.half_width:.0%} only, wanted ±{IMPRECISE:.0%}"
         yield Finding("imprecise", f"{known}: make more launches, on a quieter machine")
+    scatter = float(np.median([_central_variation(s) for s in samples]))
+    if scatter > SCATTERED:
+        yield Finding("scattered", f"runs of a launch vary by {scatter:.0%} (coefficient of variation without the outer tenth)")
     medians = np.array([np.median(s) for s in samples])
     if len(medians) > 1 and variation(medians) > DISAGREE:
         yield Finding(
@@ -134,6 +163,12 @@ def _samples(launches: Sequence[Launch], median: Interval) -> Iterator[Finding]:
     if sum(t.is_drift for t in drifting) > len(samples) / 2:
         change = float(np.median([t.change for t in drifting]))
         yield Finding("drift", f"times changed by {change:+.0%} within launches: not a steady state")
+
+
+def _central_variation(samples: np.ndarray) -> float:
+    """Coefficient of variation without the fastest and the slowest twentieth: outliers are counted elsewhere."""
+    low, high = np.percentile(samples, (5, 95))
+    return variation(samples[(samples >= low) & (samples <= high)])
 
 
 def _rising(medians: np.ndarray) -> bool:
@@ -151,11 +186,31 @@ def _neighbours(launches: Sequence[Launch], load: Load, threads: int, cores: int
         yield Finding("stolen", f"the hypervisor gave {load.stolen:.2f} cores to other machines")
 
 
-def _throttled(before: DeviceState, after: DeviceState) -> Iterator[Finding]:
+def _throttled(launches: Sequence[Launch], before: DeviceState, after: DeviceState) -> Iterator[Finding]:
     if before.clock_mhz and after.clock_mhz and after.clock_mhz < before.clock_mhz * (1 - CLOCK_DROP):
         yield Finding("clock", f"the clock fell from {before.clock_mhz:.0f} to {after.clock_mhz:.0f} MHz")
-    if after.temperature_c is not None and after.temperature_c >= HOT_C:
-        yield Finding("hot", f"the processor is at {after.temperature_c:.0f} °C: let it cool")
+    falls = [f for launch in launches if (f := _fall(launch.timings.readings[:, 2])) is not None]
+    if sum(fall > CLOCK_DROP for fall in falls) > len(launches) / 2:
+        yield Finding("clock", f"the clock fell by {float(np.median(falls)):.0%} within launches")
+    hottest = max(after.temperature_c or -np.inf, *(np.nanmax([*n.timings.readings[:, 3], -np.inf]) for n in launches))
+    if hottest >= HOT_C:
+        yield Finding("hot", f"the processor reached {hottest:.0f} °C: let it cool")
+
+
+def _fall(clocks: np.ndarray) -> float | None:
+    """From the mean of the first readings of a launch to that of the last, as a share; None for too few readings."""
+    known = clocks[~np.isnan(clocks)]
+    if len(known) < 4:
+        return None
+    quarter = len(known) // 4
+    return float(1 - known[-quarter:].mean() / known[:quarter].mean())
+
+
+def _unmet(launches: Sequence[Launch], demands: Demands) -> Iterator[Finding]:
+    runs = sum(len(launch.timings.samples_ns) for launch in launches)
+    if demands.percentile is not None and runs < PERCENTILE_FLOORS[demands.percentile]:
+        needed = PERCENTILE_FLOORS[demands.percentile]
+        yield Finding("percentile", f"p{demands.percentile} needs {needed} samples, there are {runs}: make more launches")
 
 
 def _hints(launches: Sequence[Launch], load: Load, before: DeviceState, after: DeviceState) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ import pytest
 
 from edgekit.profiling.profiles import latency
 from edgekit.profiling.state import DeviceState, Load, device_state, machine
-from edgekit.profiling.validity import Validity, judge
+from edgekit.profiling.validity import Demands, Validity, judge
 from edgekit.testing.scripted_runtime import launch, noisy
 from edgekit.timing import OpTime
 
@@ -86,6 +86,53 @@ def test_operators_left_behind_are_named():
     ops = [OpTime(0, "CONV_2D", "", True, 1.0), OpTime(1, "SOFTMAX", "", False, 1.0)]
     assert codes(ops=ops)[1] == {"fallback"}
     assert codes(ops=ops[1:])[1] == set(), "without a delegate nothing falls back"
+
+
+def readings(clock=2000.0, end_clock=None, hottest=50.0, count=8):
+    clocks = np.linspace(clock, end_clock or clock, count)
+    return np.stack([np.arange(count) * 50, np.arange(count) * 0.25, clocks, np.linspace(40, hottest, count)], axis=1)
+
+
+@pytest.mark.parametrize(
+    "seen, expected",
+    [
+        (readings(), set()),
+        (readings(end_clock=1400.0), {"clock"}),
+        (readings(end_clock=2600.0), set()),
+        (readings(hottest=97.0), {"hot"}),
+        (np.full((8, 4), np.nan), set()),
+        (np.zeros((0, 4)), set()),
+    ],
+)
+def test_throttling_is_seen_while_it_happens(seen, expected):
+    assert codes([launch(noisy(1e5, s), readings=seen) for s in range(5)])[0] == expected
+
+
+def test_scattered_runs():
+    wild = [launch(np.random.default_rng(s).uniform(0.5e5, 1.5e5, 400)) for s in range(5)]
+    assert "scattered" in codes(wild)[0]
+    spikes = noisy(1e5, 0)
+    spikes[::50] *= 20
+    assert codes([launch(spikes)] * 5)[0] == set(), "outliers are what percentiles are for"
+
+
+def demanded(launches=STEADY, ops=(), **demands):
+    interval = latency(launches).interval
+    after = replace(CALM, at=10.0)
+    found = judge(launches, 5, interval, before=CALM, after=after, threads=1, cores=4, ops=ops, demands=Demands(**demands))
+    return {f.code for f in found.reasons}
+
+
+def test_a_percentile_that_was_asked_for_needs_its_samples():
+    few = [launch(noisy(1e5, s, 100)) for s in range(5)]
+    assert demanded(few, percentile=95) == set()
+    assert demanded(few, percentile=99) == {"percentile"}
+
+
+def test_operators_left_behind_can_be_forbidden():
+    ops = [OpTime(0, "CONV_2D", "", True, 1.0), OpTime(1, "SOFTMAX", "", False, 1.0)]
+    assert demanded(ops=ops, delegated=True) == {"fallback"}
+    assert demanded(ops=ops) == set()
 
 
 def test_document():

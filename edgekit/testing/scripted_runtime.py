@@ -15,7 +15,8 @@ from edgekit.timing import Launch, OpTime, OpTrace, Pace, Timings
 def launch(samples_ns: Any, **changes: Any) -> Launch:
     """A launch of these samples; `changes` are attributes of `Launch` or `Timings`."""
     timing: dict[str, Any] = {"overhead_ns": 250.0, "cpu_share": 1.0, "stable": True, "precise": True}
-    timing |= {k: changes.pop(k) for k in list(changes) if k in timing}
+    further = ("readings", "energy_j", "meter", "meter_resolution")
+    timing |= {k: changes.pop(k) for k in list(changes) if k in timing or k in further}
     facts: dict[str, Any] = {"cold_load_ms": 5.0, "warm_load_ms": 1.0, "first_run_ms": 0.5, "cache_dropped": True}
     facts |= {"baseline_rss_bytes": 40_000_000, "peak_rss_bytes": 46_000_000, "arena_bytes": 7000}
     return Launch(Timings(np.array([10, 9], np.int64), np.asarray(samples_ns, np.int64), **timing), **facts | changes)
