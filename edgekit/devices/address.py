@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from edgekit.errors import UsageError
 
 FORMS = ("host", "adb", "adb:SERIAL", "ssh:[USER@]HOST[:PORT]", "serial:DEVICE[@BAUD]", "qemu:CPU")
-_SCHEMES = ("host", "adb", "ssh", "serial", "qemu")
+SCHEMES = ("host", "adb", "ssh", "serial", "qemu")
 _PLACE = re.compile(r"[\w.@:/\\+\[\]%~-]+")
 _NEEDS_PLACE = ("ssh", "serial", "qemu")
 
@@ -45,7 +45,7 @@ class Address:
         return self.scheme
 
     @classmethod
-    def parse(cls, text: str, schemes: tuple[str, ...] = _SCHEMES) -> Address:
+    def parse(cls, text: str, schemes: tuple[str, ...] = SCHEMES) -> Address:
         """Read what a user wrote.
 
         Raises:

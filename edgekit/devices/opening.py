@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from edgekit import plugins
-from edgekit.devices.address import Address
+from edgekit.devices.address import SCHEMES, Address
+from edgekit.devices.locking import exclusively
 from edgekit.devices.transport import Board, Found, Transport, Transports
 
 
@@ -16,15 +17,21 @@ def opened(name: str | Address) -> Iterator[Transport | Board]:
 
     Raises:
         UsageError: No device can have that name.
-        DeviceUnavailable: It cannot be reached.
+        DeviceUnavailable: It cannot be reached, or somebody else measures on it.
     """
-    address = name if isinstance(name, Address) else Address.parse(name)
+    address = name if isinstance(name, Address) else Address.parse(name, schemes())
     kind: Transports = plugins.load("transports", address.transport)
     device = kind.open(address)
     try:
-        yield device
+        with exclusively(device.address) if kind.exclusive else nullcontext():
+            yield device
     finally:
         device.close()
+
+
+def schemes() -> tuple[str, ...]:
+    """What an address may begin with: the built-in schemes, and the names of registered transports."""
+    return tuple(sorted({*SCHEMES, *(name for name in plugins.names("transports") if not name.startswith("qemu_"))}))
 
 
 def find() -> Iterator[Found]:

@@ -175,9 +175,15 @@ class Found:
 
 
 class Transports(Protocol):
-    """One kind of transport: the plug-in."""
+    """One kind of transport: the plug-in.
+
+    Attributes:
+        name: Of the module, and of the scheme.
+        exclusive: Whether one user at a time may have a device of the kind, because two would disturb each other's times.
+    """
 
     name: str
+    exclusive: bool
 
     def find(self) -> Iterator[Found]:
         """What is attached or can be emulated, or what is missing for that. Quick, and contacts no network but adb's own server."""

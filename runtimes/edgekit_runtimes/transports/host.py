@@ -1,0 +1,95 @@
+"""This machine as a device: the shell here, nothing copied."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+
+from edgekit.devices import MAX_OUTPUT, Address, DeviceState, Found, Machine, Transport
+from edgekit.devices.host import device_state, machine
+from edgekit.errors import DeviceUnavailable, UsageError
+from edgekit_runtimes.transports._elf import require_architecture
+from edgekit_runtimes.transports._line import Output, client, end, talk
+from edgekit_runtimes.transports._posix import PosixTransport, refuse_if_full
+
+
+class HostLine:
+    """A `edgekit_runtimes.transports._line.Line` to ``/bin/sh`` here."""
+
+    def __init__(self, address: Address) -> None:
+        self._address, self._lock = address, threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+
+    def execute(self, script: str, *, timeout: float, limit: int = MAX_OUTPUT) -> Output:
+        """See `Line`."""
+        process = client(["/bin/sh", "-c", script])
+        with self._lock:
+            self._running.add(process)
+        try:
+            out, err = talk(process, timeout=timeout, limit=limit)
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        return Output(out, err, process.returncode)
+
+    def send(self, file: Path, path: str, *, timeout: float) -> None:
+        """See `Line`."""
+        try:
+            copyfile(file, path)
+        except OSError as error:
+            refuse_if_full(str(error).encode(), self._address)
+            raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+    def close(self) -> None:
+        """See `Line`."""
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            end(process)
+
+
+class Host(PosixTransport):
+    """Files are used where they are; scratch folders are among this machine's temporary ones."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address, HostLine(address), str(Path(tempfile.gettempdir()) / f"edgekit-{os.getuid()}"))
+
+    def machine(self) -> Machine:
+        """See `edgekit.devices.Device`."""
+        return machine()
+
+    def state(self) -> DeviceState:
+        """See `edgekit.devices.Device`."""
+        return device_state()
+
+    def push(self, file: Path, *, executable: bool = False) -> str:
+        """The file's own path; see `edgekit.devices.Transport`."""
+        if executable:
+            require_architecture(file, self.machine().architecture)
+        return str(file.resolve())
+
+
+class Hosts:
+    """The plug-in."""
+
+    name = "host"
+    exclusive = False
+
+    def find(self) -> Iterator[Found]:
+        """Always there."""
+        here = machine()
+        yield Found("host", f"{here.cpu}, {here.system}")
+
+    def open(self, address: Address) -> Transport:
+        """See `edgekit.devices.Transports`."""
+        if os.name != "posix":
+            raise DeviceUnavailable("programs are run here through a POSIX shell, which this machine lacks", next_step="use Linux or macOS")
+        return Host(address)
+
+
+TRANSPORT = Hosts()
