@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgekit.errors import ConversionError, LoadError, UsageError
 from edgekit_runtimes import _litert_nodes as nodes
+from edgekit_runtimes import _sessions
 from edgekit_runtimes._litert_nodes import Node
 
 RESOLVERS = {
@@ -23,32 +24,10 @@ RESOLVERS = {
 
 
 @dataclass(frozen=True)
-class Port:
-    """An input or output tensor of the loaded file.
+class Port(_sessions.Port):
+    """An input or output tensor, with its index in the subgraph."""
 
-    Attributes:
-        name: Its name in the signature, or the tensor's own name in a file without one.
-        index: Tensor index in the subgraph.
-        shape: As allocated.
-        flexible: For each dimension, whether the file leaves it open.
-        dtype: NumPy's.
-        grid: Scales, zero points and axis; empty scales if not quantized.
-    """
-
-    name: str
-    index: int
-    shape: tuple[int, ...]
-    flexible: tuple[bool, ...]
-    dtype: np.dtype[Any]
-    grid: tuple[tuple[float, ...], tuple[int, ...], int]
-
-    def to_json(self) -> dict[str, Any]:
-        """As a `TensorSpec` reads it."""
-        scales, zero_points, axis = self.grid
-        grid = None
-        if scales:
-            grid = {"dtype": self.dtype.name, "scale": scales, "zero_point": zero_points, "axis": axis if len(scales) > 1 else None}
-        return {"name": self.name, "shape": self.shape, "dtype": self.dtype.name, "grid": grid}
+    index: int = -1
 
 
 class Session:
@@ -120,7 +99,7 @@ class Session:
         shape = tuple(map(int, details["shape"]))
         signature = details["shape_signature"]
         flexible = tuple(bool(d < 0) for d in signature) if len(signature) == len(shape) else (False,) * len(shape)
-        return Port(name, index, shape, flexible, np.dtype(details["dtype"]), grid)
+        return Port(name, shape, flexible, np.dtype(details["dtype"]), grid, index)
 
     def fit(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Resize the inputs whose open dimensions differ from these shapes."""

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from edgekit.timing import OpTime, OpTrace
-from edgekit_runtimes import _litert_feeding as feeding
+from edgekit_runtimes import _feeding as feeding
 from edgekit_runtimes._litert_capi import Event, ProfiledModel, ProfilerMissing
-from edgekit_runtimes._litert_feeding import Arrays
 from edgekit_runtimes._litert_nodes import Node
 from edgekit_runtimes._litert_session import Session
-from edgekit_runtimes._litert_worker import Answer, opened
+from edgekit_runtimes._litert_worker import opened
+from edgekit_runtimes._sessions import Answer, Arrays
 
 SOURCE = "LiteRT's own profiler: mean of the calmest three quarters of runs; whole microseconds, a delegate's kernels rounded down"
 

@@ -5,28 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgekit_runtimes import _litert_feeding as feeding
-from edgekit_runtimes._litert_feeding import Arrays
-from edgekit_runtimes._litert_session import Port, Session
-
-Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
+from edgekit.timing import Pace
+from edgekit_runtimes import _launching, _sessions
+from edgekit_runtimes._litert_session import Session
+from edgekit_runtimes._sessions import Answer, Arrays
 
 
 def run(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
-    """Run every sample, one batch of the model at a time."""
-    session = opened(arguments)
-    samples = feeding.check(session, arrays)
-    batch = feeding.prepare(session, arrays)
-    rows: dict[str, list[np.ndarray]] = {p.name: [] for p in session.outputs}
-    for start in range(0, samples, batch):
-        session.reset()
-        feeding.feed(session, arrays, start, batch)
-        session.invoke()
-        for name, value in session.fetch().items():
-            rows[name].append(value)
-    return {}, {p.name: _stacked(rows[p.name], p, batch)[:samples] for p in session.outputs}
+    """Run every sample."""
+    return _sessions.run(opened(arguments), arrays)
 
 
 def inspect(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
@@ -36,13 +23,11 @@ def inspect(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     return {**ports, "ops": [op.to_json() for op in session.ops()], "arena_bytes": session.arena_bytes()}, {}
 
 
+def measure(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """Time one launch."""
+    return _launching.measure(Path(arguments["model"]), lambda: opened(arguments), arrays, Pace(**arguments["pace"]))
+
+
 def opened(arguments: dict[str, Any]) -> Session:
     """The session a request asks for."""
     return Session(Path(arguments["model"]), arguments["delegate"], arguments["threads"])
-
-
-def _stacked(values: list[np.ndarray], port: Port, batch: int) -> np.ndarray:
-    if not values:
-        return np.zeros((0, *port.shape[1:]), port.dtype)
-    by_row = values[0].ndim > 0 and values[0].shape[0] == batch
-    return np.concatenate(values) if by_row else np.stack(values)

@@ -62,7 +62,7 @@ class LiteRt:
 
     def measure(self, request: RunRequest, pace: Pace, inputs: Mapping[str, np.ndarray]) -> Launch:
         """Time one launch; see `edgekit.timing.TimedRuntime`. Raises what `run` raises."""
-        return Launch.from_worker(*self._call("_litert_measure:measure", request, inputs, pace=pace.to_json()))
+        return Launch.from_worker(*self._call("_litert_worker:measure", request, inputs, pace=pace.to_json()))
 
     def trace(self, request: RunRequest, inputs: Mapping[str, np.ndarray], seconds: float) -> OpTrace:
         """Take per-operator times; see `edgekit.timing.TimedRuntime`. Raises what `run` raises."""

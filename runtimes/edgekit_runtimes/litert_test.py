@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_prepared_is_a_conversion_error(tmp_path):
 
 
 def test_the_worker_imports_no_framework():
-    imports = "import sys, edgekit_runtimes._litert_measure, edgekit_runtimes._litert_trace"
+    imports = "import sys, edgekit_runtimes._litert_worker, edgekit_runtimes._litert_trace"
     code = f"{imports}; assert not {{'torch', 'scipy', 'tensorflow'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,7 +1,7 @@
-"""One timed launch of a LiteRT model, inside a worker process.
+"""One timed launch of a model, inside a worker process, whichever library runs it.
 
-What is called in the loop was chosen by measuring: the interpreter's native `Invoke` costs 0.2 µs more than the model's own
-work, a ctypes call of the C API's `LiteRtRunCompiledModel` 0.9 µs plus what that function adds itself (0.6 to 1.5 µs a run).
+What LiteRT is called by in the loop was chosen by measuring: the interpreter's native `Invoke` costs 0.2 µs more than the model's
+own work, a ctypes call of the C API's `LiteRtRunCompiledModel` 0.9 µs plus what that function adds itself (0.6 to 1.5 µs a run).
 """
 
 from __future__ import annotations
@@ -10,26 +10,30 @@ import ctypes
 import mmap
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgekit.timing import Launch, Pace, sample
-from edgekit_runtimes import _litert_feeding as feeding
-from edgekit_runtimes._litert_feeding import Arrays
-from edgekit_runtimes._litert_worker import Answer, opened
+from edgekit_runtimes import _feeding as feeding
+from edgekit_runtimes._sessions import Answer, Arrays, Session
 
 
-def measure(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
-    """Cold load, first run, warm-up, samples, warm load: a `Launch`."""
-    pace = Pace(**arguments["pace"])
-    dropped = _drop_from_cache(Path(arguments["model"]))
+def measure(model: Path, opened: Callable[[], Session], arrays: Arrays, pace: Pace) -> Answer:
+    """Cold load, first run, warm-up, samples, warm load: a `Launch`.
+
+    Args:
+        model: The file that `opened` loads.
+        opened: Loads it.
+        arrays: One sample, without its batch dimension.
+        pace: Of the launch.
+    """
+    dropped = _drop_from_cache(model)
     baseline = _status("VmRSS")
     with _stopwatch() as cold:
-        session = opened(arguments)
+        session = opened()
     one = {name: value[None] for name, value in arrays.items()}
     feeding.check(session, one)
     feeding.feed(session, one, 0, feeding.prepare(session, one))
@@ -39,7 +43,7 @@ def measure(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     peak, arena = _status("VmHWM"), session.arena_bytes()
     del session
     with _stopwatch() as warm:
-        opened(arguments)
+        opened()
     return Launch(timings, cold[0], warm[0], first[0], dropped, baseline, peak, arena).to_worker()
 
 

@@ -1,16 +1,15 @@
-"""Fitting samples to a LiteRT session's inputs: names, dtypes, open dimensions, batches larger than one."""
+"""Fitting samples to a session's inputs: names, dtypes, open dimensions, batches larger than one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.errors import DataError
-from edgekit_runtimes._litert_session import Port, Session
 
-Arrays = Mapping[str, np.ndarray]
-"""By input name, arrays of shape (samples, *input shape without batch)."""
+if TYPE_CHECKING:
+    from edgekit_runtimes._sessions import Arrays, Port, Session
 
 
 def check(session: Session, arrays: Arrays) -> int:

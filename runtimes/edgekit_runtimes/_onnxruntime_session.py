@@ -1,0 +1,147 @@
+"""One ONNX Runtime session with a model in it. Imported in workers only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from edgekit.errors import ConversionError, LoadError, UsageError
+from edgekit_runtimes._sessions import Port
+
+LEVELS = {
+    "xnnpack": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "reference": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
+_FATAL = 4
+_UNREADABLE = (
+    ort.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+    ort.capi.onnxruntime_pybind11_state.NoSuchFile,
+    ort.capi.onnxruntime_pybind11_state.InvalidGraph,
+)
+
+
+class Session:
+    """A loaded model, ready to be fed.
+
+    Args:
+        model: The ``.onnx`` file.
+        delegate: A key of `LEVELS`.
+        threads: CPU threads.
+        profile: Prefix of the profile to write, or None.
+
+    Raises:
+        LoadError: It is no ONNX file, or a damaged one.
+        ConversionError: ONNX Runtime can read it and not run it.
+    """
+
+    def __init__(self, model: Path, delegate: str = "xnnpack", threads: int = 1, *, profile: Path | None = None) -> None:
+        if delegate not in LEVELS:
+            raise UsageError(f"ONNX Runtime has no delegate {delegate!r} here", accepted=tuple(LEVELS))
+        if threads < 1:
+            raise UsageError(f"cannot run on {threads} threads", accepted="1 or more")
+        if not model.is_file():
+            raise LoadError(f"no model file at {model}", next_step="check the path, or run `edgekit convert` first")
+        self.model, self._values, self._results = model, dict[str, np.ndarray](), list[np.ndarray]()
+        self._proto = _read(model)
+        self._session = _opened(model, delegate, threads, profile)
+        self.inputs = tuple(_port(x) for x in self._session.get_inputs())
+        self.outputs = tuple(_port(x) for x in self._session.get_outputs())
+
+    def fit(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Take these shapes for the inputs; ONNX Runtime infers all others as it runs."""
+        self.inputs = tuple(replace(p, shape=shapes.get(p.name, p.shape)) for p in self.inputs)
+
+    def feed(self, name: str, value: np.ndarray) -> None:
+        """Give an input its value."""
+        self._values[name] = value
+
+    def invoke(self) -> None:
+        """Run once.
+
+        Raises:
+            ConversionError: A kernel refused.
+        """
+        try:
+            self._results = self._session.run(None, self._values)
+        except Exception as error:  # pybind's classes have no common base of their own
+            raise ConversionError(f"ONNX Runtime failed while it ran {self.model.name}: {_first_line(error)}") from None
+
+    def fetch(self) -> dict[str, np.ndarray]:
+        """All outputs of the last run, by name."""
+        return {p.name: np.asarray(v) for p, v in zip(self.outputs, self._results, strict=True)}
+
+    def reset(self) -> None:
+        """Nothing: an ONNX model keeps no variables."""
+
+    def bare_call(self) -> Callable[[], object]:
+        """A run with inputs and outputs bound beforehand, as an application would."""
+        binding = self._session.io_binding()
+        for name, value in self._values.items():
+            binding.bind_cpu_input(name, value)
+        for port in self.outputs:
+            binding.bind_output(port.name)
+        return lambda: self._session.run_with_iobinding(binding)
+
+    def idle_call(self) -> Callable[[], object]:
+        """A call into the same library that runs nothing."""
+        return partial(self._session.get_provider_options)
+
+    def arena_bytes(self) -> int | None:
+        """Unknown: ONNX Runtime does not tell."""
+        return None
+
+    def ops(self) -> list[dict[str, Any]]:
+        """The file's nodes in order."""
+        return [
+            {"index": i, "name": n.op_type, "node": n.name, "outputs": list(n.output), "delegated": False}
+            for i, n in enumerate(self._proto.graph.node)
+        ]
+
+    def end_profiling(self) -> Path:
+        """Write the profile; its path."""
+        return Path(self._session.end_profiling())
+
+
+def _read(model: Path) -> onnx.ModelProto:
+    try:
+        proto = onnx.load(model, load_external_data=False)
+    except Exception as error:  # protobuf raises a class of its own for each of its builds
+        raise LoadError(f"{model.name} is no ONNX file: {_first_line(error)}", accepted="a whole .onnx file") from None
+    if not proto.graph.node and not proto.graph.output:
+        raise LoadError(f"{model.name} holds no model", accepted="a whole .onnx file")
+    return proto
+
+
+def _opened(model: Path, delegate: str, threads: int, profile: Path | None) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.graph_optimization_level, options.log_severity_level = LEVELS[delegate], _FATAL
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    try:
+        return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except _UNREADABLE as error:
+        raise LoadError(f"ONNX Runtime cannot read {model.name}: {_first_line(error)}", accepted="a whole .onnx file") from None
+    except Exception as error:  # pybind's classes have no common base of their own
+        raise ConversionError(f"ONNX Runtime cannot prepare {model.name} to run: {_first_line(error)}") from None
+
+
+def _port(argument: Any) -> Port:
+    open_ = tuple(not isinstance(d, int) for d in argument.shape)
+    shape = tuple(d if isinstance(d, int) else 1 for d in argument.shape)
+    dtype = _DTYPES.get(argument.type, argument.type.removeprefix("tensor(").removesuffix(")"))
+    return Port(argument.name, shape, open_, np.dtype(dtype))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rpartition("ONNXRuntimeError] : ")[2][:300] if lines else type(error).__name__
