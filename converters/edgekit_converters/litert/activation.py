@@ -11,10 +11,11 @@ from torch import fx
 
 from edgekit.graph import argument, aten
 from edgekit.tensors import Grid
+from edgekit_converters._integers import limits, quantized
 from edgekit_converters.litert.emission import OP, Emission, Form, Outcome
 from edgekit_converters.litert.fusion import Bounds, clamp_bounds, implied
 from edgekit_converters.litert.registry import INT8, INT16, emits
-from edgekit_converters.litert.values import Value, limits, quantized
+from edgekit_converters.litert.values import Value
 
 _HALF = {INT8: Grid(INT8, (1 / 256,), (-128,)), INT16: Grid(INT16, (1 / 32768,), (0,))}
 _TANH = {INT8: Grid(INT8, (1 / 128,), (0,)), INT16: Grid(INT16, (1 / 32768,), (0,))}

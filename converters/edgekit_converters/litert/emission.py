@@ -20,9 +20,10 @@ from torch import fx
 from edgekit.errors import ConversionError
 from edgekit.graph import constant_value, module_path, op_name, shape_of
 from edgekit.tensors import Grid
+from edgekit_converters._integers import dequantized
 from edgekit_converters.litert.builder import Builder
 from edgekit_converters.litert.layout import Layout
-from edgekit_converters.litert.values import Value, dequantized
+from edgekit_converters.litert.values import Value
 
 OP = schema.BuiltinOperator
 NONE = schema.ActivationFunctionType.NONE

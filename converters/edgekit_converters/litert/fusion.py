@@ -10,9 +10,9 @@ from torch import fx
 
 from edgekit.graph import argument, aten, dtype_of, grid_of, is_call, shape_of
 from edgekit.tensors import Grid
+from edgekit_converters._integers import limits
 from edgekit_converters.litert.emission import Emission, Outcome
 from edgekit_converters.litert.registry import Emitter
-from edgekit_converters.litert.values import limits
 
 ACTIVATION = schema.ActivationFunctionType
 Bounds = tuple[float | None, float | None]

@@ -10,9 +10,10 @@ from torch import fx
 
 import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
 from edgekit.graph import aten, constant_value, grid_of
+from edgekit_converters._integers import quantized
 from edgekit_converters.litert.emission import Emission, Outcome
 from edgekit_converters.litert.registry import emits
-from edgekit_converters.litert.values import Value, quantized
+from edgekit_converters.litert.values import Value
 
 
 @emits(aten.fake_quantize_per_tensor_affine.default, aten.fake_quantize_per_channel_affine.default, view=True)

@@ -21,8 +21,8 @@ from edgekit.plugins import Emitted, Encoding
 from edgekit.recipe import Context
 from edgekit.targets import load_rules
 from edgekit.testing.reference import REFERENCE, ReferenceModel, names
+from edgekit_converters._integers import dequantized
 from edgekit_converters.litert.testing import run, to_grid, write
-from edgekit_converters.litert.values import dequantized
 
 RULES = load_rules("litert")
 

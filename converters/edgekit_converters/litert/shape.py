@@ -12,12 +12,13 @@ from torch import fx
 
 import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
 from edgekit.graph import argument, aten, grid_of, is_call, shape_of
+from edgekit_converters._integers import limits, quantized
 from edgekit_converters.litert.emission import OP, Emission, Form, Outcome
 from edgekit_converters.litert.indexing import gathered
 from edgekit_converters.litert.layout import Layout
 from edgekit_converters.litert.registry import INT8, INT16, emits
 from edgekit_converters.litert.storage import Stand, stand
-from edgekit_converters.litert.values import Value, limits, quantized
+from edgekit_converters.litert.values import Value
 
 
 @emits(aten.permute.default, view=True)

@@ -18,8 +18,8 @@ from torch import Tensor, fx
 from edgekit.graph import Graph, argument, aten, call, constant, constant_value, dtype_of, finish, is_call, op_name
 from edgekit.plugins import Emitted, Encoding
 from edgekit.targets import load_rules
+from edgekit_converters._integers import limits
 from edgekit_converters.litert import CONVERTER
-from edgekit_converters.litert.values import limits
 
 KERNELS = {
     "xnnpack": OpResolverType.AUTO,
