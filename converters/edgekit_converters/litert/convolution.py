@@ -11,8 +11,9 @@ import numpy as np
 from torch import fx
 
 from edgekit.graph import argument, aten
+from edgekit_converters._windows import Window
 from edgekit_converters.litert.emission import OP, Emission, Form, Outcome
-from edgekit_converters.litert.padding import SAME, VALID, Window, padded, scheme, unpadded
+from edgekit_converters.litert.padding import SAME, VALID, padded, scheme, unpadded
 from edgekit_converters.litert.registry import INT8, INT16, emits
 from edgekit_converters.litert.values import Value
 from edgekit_converters.litert.weights import bias_tensor, weight_tensor

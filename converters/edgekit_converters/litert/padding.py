@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import ai_edge_litert.schema_py_generated as schema
 import numpy as np
@@ -11,53 +11,12 @@ import torch
 from torch import fx
 
 import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
-from edgekit.graph import argument, aten, grid_of, is_call, shape_of
+from edgekit.graph import argument, aten, grid_of, is_call
+from edgekit_converters._windows import Window, zero_padding
 from edgekit_converters.litert.emission import OP, Emission
 from edgekit_converters.litert.values import Value
 
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
-
-
-@dataclass(frozen=True)
-class Window:
-    """A window that slides along one spatial dimension.
-
-    Attributes:
-        size: Elements of the input without padding.
-        kernel: Taps.
-        stride: Step.
-        dilation: Distance of taps.
-        before: Padding in front.
-        result: Elements of the result.
-    """
-
-    size: int
-    kernel: int
-    stride: int
-    dilation: int
-    before: int
-    result: int
-
-    @property
-    def reach(self) -> int:
-        """Elements from the first to the last tap."""
-        return (self.kernel - 1) * self.dilation + 1
-
-    @property
-    def after(self) -> int:
-        """Padding behind that the windows reach into; negative where they leave elements unread."""
-        return (self.result - 1) * self.stride + self.reach - self.size - self.before
-
-    @property
-    def valid(self) -> bool:
-        """Whether VALID places the same windows."""
-        return self.before == 0 and self.result == (self.size - self.reach) // self.stride + 1
-
-    @property
-    def same(self) -> bool:
-        """Whether SAME places the same windows: the result is ceil(size / stride) and the odd element of padding goes behind."""
-        total = max((self.result - 1) * self.stride + self.reach - self.size, 0)
-        return self.result == -(-self.size // self.stride) and self.before == total // 2
 
 
 def scheme(windows: Sequence[Window]) -> int | None:
@@ -82,7 +41,7 @@ def unpadded(emission: Emission, operand: fx.Node) -> tuple[Value, list[tuple[in
         elif is_call(node, aten.permute.default):
             order = [d % value.rank for d in argument(node, "dims")]
             dims, node = [order[d] for d in dims], node.args[0]  # type: ignore[assignment]
-        elif (amounts := _zero_padding(node)) is not None:
+        elif (amounts := zero_padding(node)) is not None:
             pads = [(b + amounts[d][0], a + amounts[d][1]) for (b, a), d in zip(pads, dims, strict=True)]
             node = node.args[0]  # type: ignore[assignment]
             if emission.value(node).grid != value.grid:
@@ -97,17 +56,6 @@ def _keeps_grid(emission: Emission, node: fx.Node, value: Value) -> bool:
     if is_call(node, torch.ops.edgekit.fake_quantize_dynamic.default):
         return True
     return grid_of(node) is not None and isinstance(node.args[0], fx.Node) and emission.value(node.args[0]).grid == value.grid
-
-
-def _zero_padding(node: fx.Node) -> list[tuple[int, int]] | None:
-    """Zeros a pad node adds before and after each dimension; None if it is none, crops, or adds something else."""
-    if not is_call(node, aten.pad.default) or argument(node, "mode") != "constant" or argument(node, "value"):
-        return None
-    amounts, rank = argument(node, "pad"), len(shape_of(node))
-    if min(amounts) < 0:
-        return None
-    pairs = {rank - 1 - i // 2: (amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)}
-    return [pairs.get(d, (0, 0)) for d in range(rank)]
 
 
 def padded(emission: Emission, tensor: int, pads: Sequence[tuple[int, int]], low: float | None = None) -> int:

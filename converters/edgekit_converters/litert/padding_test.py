@@ -4,7 +4,8 @@ import torch
 import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
 from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
-from edgekit_converters.litert.padding import SAME, VALID, Window, scheme
+from edgekit_converters._windows import Window
+from edgekit_converters.litert.padding import SAME, VALID, scheme
 from edgekit_converters.litert.testing import check_float, check_integer
 
 X = torch.randn(1, 3, 8, 9)

@@ -12,9 +12,10 @@ from torch import fx
 
 from edgekit.graph import argument, aten, grid_of, is_call
 from edgekit_converters._integers import limits
+from edgekit_converters._windows import Window
 from edgekit_converters.litert.emission import OP, Emission, Form, Outcome
 from edgekit_converters.litert.fusion import clamp_bounds
-from edgekit_converters.litert.padding import SAME, VALID, Window, padded, scheme
+from edgekit_converters.litert.padding import SAME, VALID, padded, scheme
 from edgekit_converters.litert.registry import INT8, INT16, emits
 from edgekit_converters.litert.values import Value
 

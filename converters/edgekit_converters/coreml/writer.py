@@ -1,0 +1,143 @@
+"""The worker's side: builds an ML Program with coremltools and writes it as a package."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import ConversionError
+from edgekit_converters.coreml.program import Argument, Input, Narrow, Operation, Program, Ref
+
+_UNUSED = ("torch", "tensorflow", "keras", "sklearn", "scipy", "pandas", "transformers", "xgboost", "libsvm", "executorch")
+"""Packages coremltools imports only for its frontends and its optimizer, which write nothing here: five seconds."""
+
+
+def serve(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Write ``arguments["program"]`` as the package ``arguments["path"]``; say which operators and constants it has."""
+    for package in _UNUSED:
+        sys.modules.setdefault(package, None)  # type: ignore[arg-type] - what Python calls a package that is not there
+    warnings.simplefilter("ignore")
+    from edgekit_converters.coreml.package import write_package  # noqa: PLC0415
+
+    program = Program.unpack(arguments["program"], arrays)
+    model = converted(program, build(program))
+    write_package(model, Path(arguments["path"]), program)
+    return _described(model._mil_program, {op.name: op.module for op in program.operations}), {}
+
+
+def build(program: Program) -> Any:
+    """The same as a ``coremltools`` program.
+
+    Raises:
+        ConversionError: The builder refuses an operation.
+    """
+    import coremltools as ct  # noqa: PLC0415
+    from coremltools.converters.mil import Builder as mb  # noqa: PLC0415
+    from coremltools.converters.mil import mil  # noqa: PLC0415
+
+    placeholders = {i.name: mb.placeholder(shape=i.shape, dtype=_type(i.dtype)) for i in program.inputs}
+    with mil.Function(placeholders, opset_version=getattr(ct.target, f"iOS{program.version}")) as function:
+        made: dict[str, Any] = dict(function.inputs)
+        for operation in program.operations:
+            made[operation.name] = _called(mb, operation, made)
+        function.set_outputs([made[name] for name in program.outputs])
+    whole = mil.Program()
+    whole.add_function("main", function)
+    return whole
+
+
+def _called(builder: Any, operation: Operation, made: Mapping[str, Any]) -> Any:
+    arguments = {name: _argument(value, made) for name, value in operation.arguments.items()}
+    try:
+        return getattr(builder, operation.kind)(**arguments, name=operation.name)
+    except Exception as error:  # whatever the builder raises, the operation and the user's module are what matters
+        shapes = [list(v.shape) for v in arguments.values() if hasattr(v, "shape") and hasattr(v, "op")]
+        raise ConversionError(
+            f"coremltools refuses the operator {operation.kind}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            op=operation.kind,
+            shapes=shapes,
+            module=operation.module or None,
+            next_step="report this as a defect",
+        ) from None
+
+
+def _argument(argument: Argument, made: Mapping[str, Any]) -> Any:
+    if isinstance(argument, Ref):
+        return _result(argument, made)
+    if isinstance(argument, (list, tuple)) and argument and isinstance(argument[0], Ref):
+        return [_result(r, made) for r in argument]  # type: ignore[arg-type]
+    if isinstance(argument, Narrow):
+        from coremltools.converters.mil.mil import types  # noqa: PLC0415
+
+        return argument.values.astype(types.nptype_from_builtin(types.string_to_builtin(argument.dtype)))
+    if isinstance(argument, np.ndarray) and argument.ndim == 0:
+        return argument[()]
+    return argument
+
+
+def _result(ref: Ref, made: Mapping[str, Any]) -> Any:
+    return made[ref.name] if ref.index is None else made[ref.name][ref.index]
+
+
+def _type(dtype: str) -> Any:
+    from coremltools.converters.mil.mil import types  # noqa: PLC0415
+
+    return {"float16": types.fp16, "float32": types.fp32, "int32": types.int32}[dtype]
+
+
+def converted(program: Program, built: Any) -> Any:
+    """The model of a built program: clean-up passes, edges, labels. Not more: other passes rewrite scales and precisions."""
+    import coremltools as ct  # noqa: PLC0415
+
+    classes = program.classes
+    config = None
+    if classes is not None:
+        config = ct.ClassifierConfig(list(classes.labels), "classLabel", predicted_probabilities_output=classes.output)
+    return ct.convert(
+        built,
+        convert_to="mlprogram",
+        inputs=[_input_type(i) for i in program.inputs],
+        classifier_config=config,
+        minimum_deployment_target=getattr(ct.target, f"iOS{program.version}"),
+        compute_precision=ct.precision.FLOAT32,
+        pass_pipeline=ct.PassPipeline.CLEANUP,
+        skip_model_load=True,
+    )
+
+
+def _input_type(given: Input) -> Any:
+    import coremltools as ct  # noqa: PLC0415
+
+    if given.image is None:
+        return ct.TensorType(name=given.name, shape=given.shape, dtype=_type(given.dtype))
+    layout = {"RGB": ct.colorlayout.RGB, "BGR": ct.colorlayout.BGR, "GRAY": ct.colorlayout.GRAYSCALE}[given.image]
+    return ct.ImageType(name=given.name, shape=given.shape, color_layout=layout)
+
+
+def _described(written: Any, modules: Mapping[str, str]) -> dict[str, Any]:
+    """Operators in execution order, and the names of constants."""
+    from coremltools.converters.mil.mil import types  # noqa: PLC0415
+
+    ops, constants = [], []
+    for op in written.functions["main"].operations:
+        if op.op_type == "const" or op.op_type.startswith("constexpr_"):
+            constants += [v.name for v in op.outputs]
+            continue
+        shapes = [list(v.shape) for v in op.inputs.values() if hasattr(v, "shape") and v.op is not None and v.val is None]
+        ops.append({"name": op.op_type, "module": modules.get(op.name, ""), "dtype": _dtype(op, types), "shapes": shapes})
+    return {"ops": ops, "constants": constants}
+
+
+def _dtype(op: Any, types: Any) -> str:
+    """What an operator computes in: its first operand's dtype where its result is a choice or a count."""
+    words = {"fp16": "float16", "fp32": "float32"}
+    operands = [v for v in op.inputs.values() if hasattr(v, "dtype") and v.val is None]
+    result = types.builtin_to_string(op.outputs[0].dtype) if hasattr(op.outputs[0], "dtype") else "str"
+    if not result.startswith("fp") and operands:
+        result = types.builtin_to_string(operands[0].dtype)
+    return words.get(result, result)
