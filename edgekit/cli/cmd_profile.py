@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,8 @@ import click
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.failures import INTERRUPTED
-from edgekit.cli.measuring import label_table, measuring_options, write_text
+from edgekit.cli.measuring import label_table, measuring_options
+from edgekit.cli.outputs import Outputs, output_options
 
 if TYPE_CHECKING:
     from edgekit.profiling import Profile
@@ -23,9 +23,11 @@ MOST_OPERATORS = 12
 @measuring_options
 @click.option("--launches", type=click.IntRange(1), help="Fresh processes to measure in; by default 5, or 3 with --quick.")
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write the JSON document, raw samples and all, here."
+    "--sustained", type=click.FloatRange(1), metavar="SECONDS", help="Then run back to back for so long: shows when the device throttles."
 )
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write a JUnit report here.")
+@click.option("--percentile", type=click.Choice(["90", "95", "99"]), help="A percentile that must be told: too few samples exit with 3.")
+@click.option("--no-fallback", is_flag=True, help="An operator outside the delegate exits with 3.")
+@output_options
 @click.option("--all-operators", is_flag=True, help="List every operator, not only the slowest.")
 def profile(terminal: Terminal, model: str, **options: Any) -> int:
     """Measure MODEL: latency with its 95 % interval, load time, memory, and what each operator takes.
@@ -36,30 +38,27 @@ def profile(terminal: Terminal, model: str, **options: Any) -> int:
     \b
       edgekit profile build/model
       edgekit profile build/model --threads 4 --json
+      edgekit profile build/model --baseline main.json --max-regression 5%
     """
-    out, junit, every = (options.pop(name) for name in ("out", "junit", "all_operators"))
+    outputs, every = Outputs.taken(options), options.pop("all_operators")
+    options["percentile"] = options["percentile"] and int(options["percentile"])
     with bars(terminal, f"profiling {model}"):
         import edgekit
 
         found = edgekit.profile(model, **options)
-    _write(found, out, junit)
+    held = outputs.write(found)
     if terminal.as_json:
         document = found.to_json()
         terminal.emit(document.pop("schema"), document)
     else:
         _show(terminal, found, None if every else MOST_OPERATORS)
+        if held:
+            terminal.show("", f"baseline: {held}")
     if found.partial:
         return INTERRUPTED
+    if found.valid and held:
+        held.require()
     return 0 if found.valid else 3
-
-
-def _write(found: Profile, out: Path | None, junit_file: Path | None) -> None:
-    import json
-
-    from edgekit.profiling.presenting import junit
-
-    write_text(out, lambda: json.dumps(found.to_json(), indent=1) + "\n")
-    write_text(junit_file, lambda: junit(found))
 
 
 def _show(terminal: Terminal, found: Profile, most: int | None) -> None:

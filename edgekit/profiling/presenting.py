@@ -5,6 +5,8 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from edgekit.profiling.comparing import Comparison
+from edgekit.profiling.counted import CountedProfile
+from edgekit.profiling.gate import Regression
 from edgekit.profiling.profiles import OpRow, Profile
 
 Rows = list[tuple[str, str]]
@@ -35,23 +37,6 @@ def rows(profile: Profile) -> Rows:
     return table + [("", f"because {f.text}") for f in profile.validity.reasons] + [("note", f.text) for f in profile.validity.warnings]
 
 
-def _sustained(profile: Profile) -> Rows:
-    curve = profile.sustained
-    if curve is None:
-        return []
-    steady = f"{duration(curve.steady_ms)} steady, {duration(curve.peak_ms)} at best, over {curve.seconds:.0f} s"
-    if curve.throttled_at_s is None:
-        return [("sustained", f"{steady}; no throttling")]
-    return [("sustained", f"{steady}; throttled after {curve.throttled_at_s:.0f} s ({curve.change:+.0%})")]
-
-
-def _energy(profile: Profile) -> Rows:
-    energy = profile.energy
-    if energy.millijoules is None:
-        return []
-    return [("energy", f"{_digits(energy.millijoules)} mJ a run ({energy.meter}: {energy.resolution})")]
-
-
 def op_rows(profile: Profile, most: int | None = None) -> list[tuple[str, str, str, str, str, str]]:
     """Operators, the slowest first: index, name, the user's module, who ran it, time, share."""
     ranked = sorted(profile.ops.rows, key=lambda row: -(row.mean_us or 0.0))[:most]
@@ -69,23 +54,44 @@ def comparison_rows(comparison: Comparison) -> Rows:
     return table + [("", f"because {f.text}") for f in comparison.validity.reasons]
 
 
-def junit(profile: Profile) -> str:
-    """A test suite of one case, failed if the profile cannot be trusted, with the figures as properties."""
+def junit(profile: Profile | CountedProfile, held: Regression | None = None) -> str:
+    """A test suite with the figures as properties: a case that fails if the profile cannot be trusted, one for the baseline."""
+    cases = 1 + (held is not None)
+    failures = int(not profile.valid) + int(held is not None and not held.passed)
     suite = ElementTree.Element(
-        "testsuite", name="edgekit.profile", tests="1", failures=str(int(not profile.valid)), timestamp=profile.started
+        "testsuite", name="edgekit.profile", tests=str(cases), failures=str(failures), timestamp=profile.started, hostname=profile.runner.on
     )
-    figures = {"median_ms": profile.latency.median_ms, "low_ms": profile.latency.low_ms, "high_ms": profile.latency.high_ms}
     properties = ElementTree.SubElement(suite, "properties")
-    for key, value in {**figures, "model_bytes": profile.memory.model_bytes, "samples": profile.latency.samples}.items():
+    for key, value in _properties(profile).items():
         ElementTree.SubElement(properties, "property", name=key, value=f"{value:.6g}" if isinstance(value, float) else str(value))
     case = ElementTree.SubElement(suite, "testcase", classname="edgekit.profile", name=str(profile.model["name"]))
-    case.set("time", f"{profile.latency.median_ms / 1e3:.9f}")
+    if isinstance(profile, Profile):
+        case.set("time", f"{profile.latency.median_ms / 1e3:.9f}")
     if not profile.valid:
         reasons = [f"{f.code}: {f.text}" for f in profile.validity.reasons]
         ElementTree.SubElement(case, "failure", message="the measurement cannot be trusted", type="InvalidMeasurement").text = "\n".join(
             reasons
         )
+    if held is not None:
+        gate = ElementTree.SubElement(suite, "testcase", classname="edgekit.profile", name=f"{profile.model['name']} against its baseline")
+        if not held.passed:
+            ElementTree.SubElement(gate, "failure", message=str(held), type="GateFailed")
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _properties(profile: Profile | CountedProfile) -> dict[str, float | int | str]:
+    figures: dict[str, float | int | str] = {"basis": profile.basis}
+    if isinstance(profile, Profile):
+        latency = profile.latency
+        figures |= {"median_ms": latency.median_ms, "low_ms": latency.low_ms, "high_ms": latency.high_ms}
+        figures |= {"model_bytes": profile.memory.model_bytes, "samples": latency.samples}
+        return figures
+    figures["model_bytes"] = profile.memory.model_bytes
+    if profile.counts is not None:
+        figures["instructions"] = profile.counts.run.total
+    if profile.estimate is not None:
+        figures["estimated_ms"] = profile.estimate.milliseconds
+    return figures
 
 
 def op_time(row: OpRow) -> str:
@@ -133,6 +139,23 @@ def _percentiles(profile: Profile) -> tuple[tuple[int, float | None], ...]:
 def _latency(profile: Profile) -> str:
     latency = profile.latency
     return f"{duration(latency.median_ms)}  [{duration(latency.low_ms)} to {duration(latency.high_ms)}]  {profile.model['name']}"
+
+
+def _sustained(profile: Profile) -> Rows:
+    curve = profile.sustained
+    if curve is None:
+        return []
+    steady = f"{duration(curve.steady_ms)} steady, {duration(curve.peak_ms)} at best, over {curve.seconds:.0f} s"
+    if curve.throttled_at_s is None:
+        return [("sustained", f"{steady}; no throttling")]
+    return [("sustained", f"{steady}; throttled after {curve.throttled_at_s:.0f} s ({curve.change:+.0%})")]
+
+
+def _energy(profile: Profile) -> Rows:
+    energy = profile.energy
+    if energy.millijoules is None:
+        return []
+    return [("energy", f"{_digits(energy.millijoules)} mJ a run ({energy.meter}: {energy.resolution})")]
 
 
 def _load(profile: Profile) -> str:

@@ -97,6 +97,39 @@ def intervals(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
     return _svg(18 * len(rows) + 4, "estimates with 95 % intervals", parts, width)
 
 
+def curve(points: Sequence[tuple[float, float, float, float]], unit: str, mark: float | None = None) -> Markup:
+    """A quantity over seconds: a line, the band around it, and a mark where something began.
+
+    Args:
+        points: Seconds, value, low, high.
+        unit: For the axis.
+        mark: Seconds, or None.
+    """
+    base, left = 128, 72
+    stop = points[-1][0] or 1.0
+    low, high = min(p[2] for p in points), max(p[3] for p in points)
+    pad = max((high - low) * 0.08, abs(high) * 2e-2, 1e-9)
+    low, high = low - pad, high + pad
+
+    def at(seconds: float, value: float) -> str:
+        return f"{left + (WIDTH - left) * seconds / stop:.1f},{base * (1 - (value - low) / (high - low)):.1f}"
+
+    band = " ".join([*(at(t, top) for t, _, _, top in points), *(at(t, bottom) for t, _, bottom, _ in reversed(points))])
+    parts = [
+        Markup('<polygon class="band" points="{}"/>').format(band),
+        Markup('<polyline class="whisker" fill="none" points="{}"/>').format(" ".join(at(t, v) for t, v, _, _ in points)),
+        *(
+            Markup('<text x="0" y="{:.0f}">{} {}</text>').format(y, f"{value:.0f}" if value >= 100 else f"{value:.3g}", unit)
+            for y, value in ((10, high), (base, low))
+        ),
+        _axis(0.0, stop, base, "s", left),
+    ]
+    if mark is not None:
+        x = left + (WIDTH - left) * mark / stop
+        parts.append(Markup('<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>').format(x, base))
+    return _svg(base + 22, f"{unit} over {stop:.0f} s", parts)
+
+
 def share_bar(share: float, most: float, delegated: bool) -> Markup:
     """A bar in a table cell, as long as `share` is of the largest."""
     if not share:

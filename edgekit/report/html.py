@@ -90,11 +90,12 @@ def render(
         sections=tuple(p for p in parts if p is not None),
         footer=f"edgekit {manifest.tools.get('edgekit', '')}. Intervals are 95 %.",
     )
-    return _template().render(page=page)
+    return template().render(page=page)
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def template() -> jinja2.Template:
+    """The page's template."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template(TEMPLATE)

@@ -118,11 +118,12 @@ def origin(artifact: Artifact, profile: Profile | None) -> Section:
         ("made with", _versions(m.tools.items())),
     ]
     if profile is not None:
-        facts += _environment(profile)
+        facts += environment(profile)
     return Section("origin", "Where it comes from", facts=tuple(facts), source_title="the recipe", source=artifact.recipe_text)
 
 
-def _environment(profile: Profile) -> Facts:
+def environment(profile: Profile) -> Facts:
+    """Machine, time and versions of a measurement."""
     machine = profile.machine
     virtual = ", virtual" if machine.virtual else ""
     return (

@@ -1,0 +1,116 @@
+"""Files `edgekit profile` writes besides its table, and the gate against a baseline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgekit.cli.measuring import write_text
+
+if TYPE_CHECKING:
+    from edgekit.profiling import CountedProfile, Profile
+    from edgekit.profiling.gate import Regression
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Share(click.ParamType[float]):
+    """A share: ``5%`` or ``0.05``."""
+
+    name = "PERCENT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no share, for example 5% or 0.05", param, ctx)
+        return float(found[1]) / (100 if found[2] else 1)
+
+
+def _file(name: str, text: str, *short: str) -> Callable[[F], F]:
+    return click.option(name, *short, type=click.Path(path_type=Path, dir_okay=False), help=text)
+
+
+_OPTIONS = (
+    _file("--out", "Also write the JSON document, raw samples and all, here.", "-o"),
+    _file("--csv", "Also write figures, operators and samples as CSV here."),
+    _file("--html", "Also write a page with charts here."),
+    _file("--chrome-trace", "Also write the operators' timeline here, for ui.perfetto.dev or chrome://tracing."),
+    _file("--junit", "Also write a JUnit report here."),
+    click.option(
+        "--baseline",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="A JSON document of an earlier profile to hold this one against; exits with 1 if it is slower than allowed.",
+    ),
+    click.option("--max-regression", type=Share(), default="5%", show_default=True, help="How much slower than the baseline is allowed."),
+)
+_NAMES = ("out", "csv", "html", "chrome_trace", "junit", "baseline", "max_regression")
+
+
+def output_options(function: F) -> F:
+    """Add the options; `Outputs.taken` takes them out of a command's parameters."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a profile goes, and what it is held against."""
+
+    out: Path | None
+    csv: Path | None
+    html: Path | None
+    chrome_trace: Path | None
+    junit: Path | None
+    baseline: Path | None
+    max_regression: float
+
+    @classmethod
+    def taken(cls, options: dict[str, Any]) -> Outputs:
+        """Take these options out of a command's parameters."""
+        return cls(**{name: options.pop(name) for name in _NAMES})
+
+    def write(self, found: Profile | CountedProfile, label: str | None = None) -> Regression | None:
+        """Write all files, then hold the profile against the baseline.
+
+        Args:
+            found: The profile.
+            label: Where there are several: the device, which becomes part of the files' names.
+
+        Returns:
+            The comparison with the baseline, passed or not; None without one.
+
+        Raises:
+            UsageError: A file cannot be written, or the baseline is none for this profile.
+        """
+        import json
+
+        from edgekit.profiling.exporting import to_csv, to_trace
+        from edgekit.profiling.gate import read_profile, regression
+        from edgekit.profiling.presenting import junit
+
+        held = regression(found, read_profile(self.baseline), self.max_regression) if self.baseline else None
+        write_text(_named(self.out, label), lambda: json.dumps(found.to_json(), indent=1) + "\n")
+        write_text(_named(self.csv, label), lambda: to_csv(found))
+        write_text(_named(self.chrome_trace, label), lambda: to_trace(found))
+        write_text(_named(self.junit, label), lambda: junit(found, held))
+        if self.html:
+            from edgekit.report import render_profile
+
+            write_text(_named(self.html, label), lambda: render_profile(found))
+        return held
+
+
+def _named(path: Path | None, label: str | None) -> Path | None:
+    """``profile.json`` to ``profile-qemu-cortex-a76.json``."""
+    if path is None or label is None:
+        return path
+    return path.with_stem(f"{path.stem}-{re.sub(r'[^A-Za-z0-9.]+', '-', label).strip('-')}")
