@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("ai_edge_litert")
 from edgekit_runtimes._litert_capi import Event, ProfilerMissing
+from edgekit_runtimes._litert_kernels import KINDS, Kernel, align, op_times
 from edgekit_runtimes._litert_nodes import DELEGATE, Node, Wiring, partitions
-from edgekit_runtimes._litert_trace import KINDS, Kernel, align, op_times
 
 
 def nodes(*names, partition=0):
