@@ -76,20 +76,23 @@ def run(
     """
     with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
         folder = Path(name)
-        (folder / "job.json").write_text(json.dumps({"function": function, "arguments": dict(arguments)}))
-        _save(folder / "arrays.npz", arrays or {})
+        write_job(folder, function, arguments, arrays)
         _spawn(function, folder, timeout, environment)
-        return _result(function, folder)
+        return read_result(function, folder)
+
+
+def write_job(folder: Path, function: str, arguments: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> None:
+    """Write what `serve` reads."""
+    (folder / "job.json").write_text(json.dumps({"function": function, "arguments": dict(arguments)}))
+    _save(folder / "arrays.npz", arrays or {})
 
 
 def _spawn(function: str, folder: Path, timeout: float, environment: Mapping[str, str] | None) -> None:
-    command = [sys.executable, "-P", "-m", "edgekit.worker", str(folder)]
-    search = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
-    env = {**os.environ, "PYTHONPATH": search, **(environment or {})}
+    command, env = python("edgekit.worker", str(folder)), {**surroundings(), **(environment or {})}
     process = None
     with (folder / "log").open("wb") as log:
         try:
-            with _interrupts_held():
+            with interrupts_held():
                 process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True)
             code = process.wait(timeout)
         except BaseException as error:
@@ -98,12 +101,27 @@ def _spawn(function: str, folder: Path, timeout: float, environment: Mapping[str
             if isinstance(error, subprocess.TimeoutExpired):
                 raise WorkerCrashed(function, Crash(f"no answer within {timeout:.0f} s", _log(folder))) from None
             raise
+    check_exit(function, folder, code)
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module with this interpreter."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def surroundings() -> dict[str, str]:
+    """Environment of a process that finds modules where this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
+
+
+def check_exit(function: str, folder: Path, code: int) -> None:
+    """Raise `WorkerCrashed` unless a worker's exit code is 0."""
     if code != 0:
         raise WorkerCrashed(function, Crash(_reason(code), _log(folder)))
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Deliver Ctrl-C after the block: one that comes while a process is being made would leave a child nobody knows of."""
     before = signal.getsignal(signal.SIGINT)
     if not callable(before) or threading.current_thread() is not threading.main_thread():
@@ -136,7 +154,13 @@ def _log(folder: Path) -> str:
     return (folder / "log").read_text(errors="replace")[-4000:]
 
 
-def _result(function: str, folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_result(function: str, folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `serve` wrote.
+
+    Raises:
+        WorkerCrashed: Nothing, or that the function raised something unforeseen.
+        EdgekitError: The function raised this.
+    """
     try:
         answer = json.loads((folder / "result.json").read_text())
     except (OSError, ValueError):
@@ -159,7 +183,8 @@ def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def _serve(folder: Path) -> None:
+def serve(folder: Path) -> None:
+    """Do the job of `folder`, in a process that is there for it."""
     job = json.loads((folder / "job.json").read_text())
     module, _, attribute = job["function"].partition(":")
     arrays: Mapping[str, np.ndarray] = {}
@@ -185,4 +210,4 @@ def _packed(error: errors.EdgekitError) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    serve(Path(sys.argv[1]))
