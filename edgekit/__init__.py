@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.artifact import Artifact
-    from edgekit.conversion import convert, explain
+    from edgekit.conversion import convert, convert_all, explain
     from edgekit.data import Samples
     from edgekit.errors import (
         ConversionError,
@@ -57,6 +57,7 @@ __all__ = [
     "UsageError",
     "compare",
     "convert",
+    "convert_all",
     "explain",
     "load",
     "load_target",
@@ -73,6 +74,7 @@ _HOMES = {
     "Target": "targets",
     "compare": "profiling",
     "convert": "conversion",
+    "convert_all": "conversion",
     "explain": "conversion",
     "load_target": "targets",
     "profile": "profiling",

@@ -161,6 +161,12 @@ class Artifact:
         return self.path / self.manifest.model_file
 
     @property
+    def model_bytes(self) -> int:
+        """Size of the model, all its files together where it is a folder."""
+        name = self.manifest.model_file
+        return sum(record.bytes for path, record in self.manifest.files.items() if path == name or path.startswith(f"{name}/"))
+
+    @property
     def recipe_text(self) -> str:
         """The recipe as TOML."""
         return (self.path / RECIPE).read_text(encoding="utf-8")

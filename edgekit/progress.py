@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 T = TypeVar("T")
+OF = " · "
+"""In a title, between one of several things that go on at once and its step: ``android · quantize``."""
 Listener = Callable[[str, int, int | None], None]
 """Called with the title, how many are done, and the total if it is known."""
 

@@ -62,10 +62,11 @@ def bars(terminal: Terminal, first: str) -> Iterator[Phases]:
 
         def listen(title: str, done: int, total: int | None) -> None:
             phases.begin(title)
-            if title not in tasks:
+            row = title.partition(progress.OF)[0]  # things that go on at once have one bar each, whatever their step
+            if row not in tasks:
                 drawing.update(tasks[first], visible=False)
-                tasks[title] = drawing.add_task(title, total=total)
-            drawing.update(tasks[title], completed=done, total=total)
+                tasks[row] = drawing.add_task(title, total=total)
+            drawing.update(tasks[row], description=title, completed=done, total=total)
 
         with progress.listening(listen):
             yield phases

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,8 @@ import click
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.complete import complete_recipe, complete_target
-from edgekit.cli.parse import Dim, nested_dims, read_labels
+from edgekit.cli.converting import age, artifact_data, convert_several
+from edgekit.cli.parse import Dim, Names, by_target, nested_dims, read_labels
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
 
@@ -25,11 +25,33 @@ STARTING = "start Python and import"
 @command("convert")
 @click.argument("model")
 @click.option(
-    "--target", "-t", default="android", show_default=True, shell_complete=complete_target, help="Device class, or your own .toml."
+    "--target",
+    "-t",
+    "targets",
+    type=Names(),
+    multiple=True,
+    default=("android",),
+    show_default="android",
+    shell_complete=complete_target,
+    help="Device class, or your own .toml; several, separated by commas, are converted side by side.",
 )
 @click.option("--calibration", "-c", help="Typical inputs: .npz, .npy or a folder of images; 'random' for noise.")
-@click.option("--recipe", "-r", shell_complete=complete_recipe, help="A preset or your own .toml; by default the target's.")
-@click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder to make; by default build/MODEL-TARGET.")
+@click.option(
+    "--recipe",
+    "-r",
+    "recipes",
+    multiple=True,
+    metavar="[TARGET=]RECIPE",
+    shell_complete=complete_recipe,
+    help="A preset or your own .toml; by default the target's. TARGET=RECIPE for one of several targets; repeatable.",
+)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Folder to make; by default build/MODEL-TARGET. With several targets, the folder to make a folder for each in.",
+)
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Targets converted at a time; by default twice as many as there are CPUs.")
 @click.option("--input-dtype", type=DTYPES, help="Of the artifact's float inputs; by default the target's.")
 @click.option("--output-dtype", type=DTYPES, help="Of the artifact's float outputs; by default the target's.")
 @click.option("--samples", type=click.IntRange(1), default=200, show_default=True, help="Calibration samples to use, at most.")
@@ -45,8 +67,8 @@ STARTING = "start Python and import"
 @click.option("--strict", is_flag=True, help="Accept no concession at all.")
 @click.option("--force", is_flag=True, help="Replace an artifact that is already there.")
 @click.option("--timings", is_flag=True, help="Show where the time went.")
-def convert(terminal: Terminal, model: str, **options: Any) -> None:
-    """Convert MODEL for a target, and check what was written on its runtime.
+def convert(terminal: Terminal, model: str, **options: Any) -> int:
+    """Convert MODEL for one target or several, and check what was written on its runtime.
 
     MODEL is a .keras, .h5 or .pt2 file, or FILE.py:CALLABLE or PACKAGE.MODULE:CALLABLE that returns a PyTorch module and its
     example inputs.
@@ -54,11 +76,19 @@ def convert(terminal: Terminal, model: str, **options: Any) -> None:
     \b
       edgekit convert model.keras --calibration train.npz --out build/model
       edgekit convert net.py:make --weights net.safetensors --calibration images/ --scale 0.00392157
+      edgekit convert model.keras --target android,ios,jetson,mnn --calibration train.npz
+
+    With several targets the model is loaded once. One that fails does not lose the others; the exit code is that of the first error.
 
     Whatever could not be done as one might assume is listed as a concession: an operator left in float, a dimension fixed.
     """
     seconds: dict[str, float] = {STARTING: 0.0}
-    timings = options.pop("timings")
+    timings, jobs = options.pop("timings"), options.pop("jobs")
+    targets = tuple(name for names in options.pop("targets") for name in names)
+    recipes = by_target(options.pop("recipes"), targets)
+    if len(targets) != 1:
+        return convert_several(terminal, model, targets, _arguments(options) | {"recipe": recipes, "jobs": jobs}, timings=timings)
+    options |= {"target": targets[0], "recipe": _only(recipes, targets[0])}
     with bars(terminal, f"converting {model}"):
         arguments = _arguments(options)
         with importing():
@@ -69,15 +99,23 @@ def convert(terminal: Terminal, model: str, **options: Any) -> None:
                 from edgekit.loading.keras_import import import_keras
 
                 import_keras()
-        seconds[STARTING] = _age()
+        seconds[STARTING] = age()
         artifact = run(model, **arguments, on_step=lambda name, took: seconds.update({name: seconds.get(name, 0.0) + took}))
-    seconds["total"] = _age()
+    seconds["total"] = age()
     if terminal.as_json:
-        _emit(terminal, artifact, seconds)
-        return
+        terminal.emit("edgekit.convert/1", {"seconds": {k: round(v, 4) for k, v in seconds.items()}} | artifact_data(artifact))
+        return 0
     terminal.show(*_summary(artifact))
     if timings:
         terminal.show(_timing_table(seconds))
+    return 0
+
+
+def _only(recipes: dict[str, str], target: str) -> str | None:
+    """The recipe of the only target; None for its default."""
+    if other := [name for name in recipes if name != target]:
+        raise click.UsageError(f"--recipe names target {other[0]!r}, and --target does not.")
+    return recipes.get(target)
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
@@ -91,21 +129,6 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
         "overwrite": options.pop("force"),
     }
     return {**options, **replaced}
-
-
-def _age() -> float:
-    """Seconds since this process began, the interpreter's own start included."""
-    import psutil
-
-    return time.time() - float(psutil.Process().create_time())
-
-
-def _emit(terminal: Terminal, artifact: Artifact, seconds: dict[str, float]) -> None:
-    size = artifact.model_file.stat().st_size
-    paths = {"path": str(artifact.path), "model_file": str(artifact.model_file), "bytes": size}
-    terminal.emit(
-        "edgekit.convert/1", {**paths, "seconds": {k: round(v, 4) for k, v in seconds.items()}, "manifest": artifact.manifest.to_json()}
-    )
 
 
 def _summary(artifact: Artifact) -> list[Any]:

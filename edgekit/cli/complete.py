@@ -7,10 +7,11 @@ from click.shell_completion import CompletionItem
 
 
 def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Built-in targets, and the user's own ``.toml`` files."""
+    """Built-in targets, and the user's own ``.toml`` files; after a comma, the rest."""
     from edgekit.targets import target_names
 
-    return _offer(target_names(), incomplete)
+    before, comma, _ = incomplete.rpartition(",")
+    return _offer(tuple(f"{before}{comma}{name}" for name in target_names() if name not in before.split(",")), incomplete)
 
 
 def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -25,9 +25,9 @@ def failed(error: BaseException, terminal: Terminal) -> int:
         traceback.print_exception(error, file=sys.stderr)
     if terminal.as_json:
         with suppress(OSError):
-            terminal.emit("edgekit.error/1", {"error": _as_data(error, terminal)})
+            terminal.emit("edgekit.error/1", {"error": as_data(error, terminal)})
             terminal.out.flush()
-    _write(error, terminal)
+    write(error, terminal)
     return error.exit_code if isinstance(error, EdgekitError) else INTERNAL
 
 
@@ -40,13 +40,14 @@ def _translated(error: BaseException) -> BaseException:
     return error
 
 
-def _write(error: BaseException, terminal: Terminal) -> None:
+def write(error: BaseException, terminal: Terminal, subject: str = "") -> None:
+    """Print an error for a reader, with what it is about where several things were done at once."""
     from rich.text import Text
 
     console = terminal.console(terminal.err)
     if isinstance(error, EdgekitError):
         head, *rest = str(error).splitlines()
-        console.print(Text("error: ", "bold red") + Text(head, "bold"))
+        console.print(Text("error: ", "bold red") + Text(f"{subject}: {head}" if subject else head, "bold"))
         for line in rest:
             console.print(Text(line))
         if log := _log(terminal):
@@ -64,7 +65,8 @@ def _log(terminal: Terminal) -> str | None:
     return str(terminal.log) if not terminal.debug and terminal.log.stat().st_size else None
 
 
-def _as_data(error: BaseException, terminal: Terminal) -> dict[str, object]:
+def as_data(error: BaseException, terminal: Terminal) -> dict[str, object]:
+    """An error as JSON."""
     data: dict[str, object] = {"type": type(error).__name__, "log": _log(terminal)}
     if not isinstance(error, EdgekitError):
         return data | {"message": str(error), "exit_code": INTERNAL}

@@ -1,4 +1,4 @@
-"""Option values that are more than a word: ``NAME:AXIS=SIZE``, comma-separated numbers, image sizes, label files."""
+"""Option values that are more than a word: ``NAME:AXIS=SIZE``, comma-separated numbers and names, image sizes, label files."""
 
 from __future__ import annotations
 
@@ -41,6 +41,16 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"{value!r} is not a number or a comma-separated list of numbers", param, ctx)
 
 
+class Names(click.ParamType[tuple[str, ...]]):
+    """``android,ios``: one name, or several."""
+
+    name = "NAME[,NAME…]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """To a tuple of names."""
+        return value if isinstance(value, tuple) else tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+
 class Size(click.ParamType[int | tuple[int, int]]):
     """``224x224`` for height and width in pixels, or ``256`` for one side."""
 
@@ -62,6 +72,16 @@ def read_labels(path: Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     return tuple(path.read_text(encoding="utf-8").rstrip().splitlines())
+
+
+def by_target(values: tuple[str, ...], targets: tuple[str, ...]) -> dict[str, str]:
+    """``--recipe`` values, each a name for all targets or ``TARGET=NAME``, by target; those without one are left out."""
+    named = [value.partition("=") for value in values]
+    plain = [value for value, equals, _ in named if not equals]
+    if len(plain) > 1:
+        raise click.UsageError(f"--recipe names {' and '.join(plain)}; one for all, or TARGET=RECIPE for each.")
+    of_all = dict.fromkeys(targets, plain[0]) if plain else {}
+    return of_all | {target: name for target, equals, name in named if equals}
 
 
 def nested_dims(values: tuple[tuple[str, int, int | tuple[int, int]], ...]) -> dict[str, dict[int, int | tuple[int, int]]] | None:

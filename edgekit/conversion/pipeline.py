@@ -129,7 +129,7 @@ def convert(
     destination = Path(out) if out is not None else default_folder(model, request.target.name)
     with creating(destination, overwrite=overwrite) as folder:
         with steps.step("load"):
-            graph = _graph(model, example_inputs, dims=dims, batch=batch, weights=weights, trust=trust)
+            graph = loaded(model, example_inputs, dims=dims, batch=batch, weights=weights, trust=trust)
         with steps.step("read data"):
             data, notes = _samples(calibration, graph, request, samples)
         emitted = _fill(folder, graph.noting(*notes), request, data, steps)
@@ -172,7 +172,8 @@ def _schemes(recipe: Recipe) -> list[str]:
     return [p.scheme for p in recipe.passes if hasattr(p, "scheme")]
 
 
-def _graph(model: Any, example_inputs: Any, **options: Any) -> Graph:
+def loaded(model: Any, example_inputs: Any, **options: Any) -> Graph:
+    """The model as a canonical graph; a graph as it is. See `edgekit.load`."""
     from edgekit.graph import Graph  # noqa: PLC0415 - torch loads where it is needed
 
     if isinstance(model, Graph):

@@ -32,7 +32,11 @@ class Steps:
         start = time.perf_counter()
         yield
         took = time.perf_counter() - start
-        self.seconds[name] = self.seconds.get(name, 0.0) + took
+        self.add(name, took)
         progress.report(name, 1, 1)
         if self.listener is not None:
             self.listener(name, took)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Note what `name` took: an `OnStep`."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds

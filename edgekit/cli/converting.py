@@ -1,0 +1,118 @@
+"""`edgekit convert` for several targets: one table, one JSON document, and an exit code that says whether all went well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edgekit.cli.bars import bars
+from edgekit.cli.failures import as_data, write
+from edgekit.cli.process import importing
+from edgekit.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from edgekit.artifact import Artifact
+    from edgekit.conversion import Conversions
+
+Seconds = dict[str, dict[str, float]]
+"""By target (empty for what is done for all) and step."""
+
+
+def convert_several(terminal: Terminal, model: str, targets: tuple[str, ...], options: dict[str, Any], *, timings: bool) -> int:
+    """Convert, show what became of each target, and return the exit code: that of the first error."""
+    seconds: Seconds = {"": {}}
+
+    def note(target: str, step: str, took: float) -> None:
+        seconds.setdefault(target, {})[step] = seconds.get(target, {}).get(step, 0.0) + took
+
+    with bars(terminal, f"converting {model}"):
+        from edgekit.conversion.several import convert_all, workers
+
+        with workers(len(targets)) as nursery:  # it imports what conversions need while this process imports what loading needs
+            with importing():
+                from edgekit import canonicalize, loading  # noqa: F401
+
+                if model.endswith((".keras", ".h5")):
+                    from edgekit.loading.keras_import import import_keras
+
+                    import_keras()
+            note("", "start Python and import", age())
+            done = convert_all(model, targets, **options, on_step=note, nursery=nursery)
+    note("", "total", age())
+    seconds = {target: seconds[target] for target in ("", *(o.target for o in done.outcomes)) if target in seconds}
+    if terminal.as_json:
+        terminal.emit("edgekit.conversions/1", _document(terminal, done, seconds))
+    else:
+        _show(terminal, done, seconds, timings=timings)
+    for target, error in done.errors.items():
+        write(error, terminal, target)
+    return next((error.exit_code for error in done.errors.values()), 0)
+
+
+def age() -> float:
+    """Seconds since this process began, the interpreter's own start included."""
+    import psutil
+
+    return time.time() - float(psutil.Process().create_time())
+
+
+def artifact_data(artifact: Artifact) -> dict[str, Any]:
+    """Where an artifact is, and its manifest."""
+    size = artifact.model_bytes
+    return {"path": str(artifact.path), "model_file": str(artifact.model_file), "bytes": size, "manifest": artifact.manifest.to_json()}
+
+
+def _document(terminal: Terminal, done: Conversions, seconds: Seconds) -> dict[str, Any]:
+    rounded = {target: {step: round(took, 4) for step, took in steps.items()} for target, steps in seconds.items()}
+    rows = []
+    for outcome in done.outcomes:
+        artifact = artifact_data(outcome.artifact) if outcome.artifact is not None else None
+        error = as_data(outcome.error, terminal) if outcome.error is not None else None
+        rows.append({"target": outcome.target, "artifact": artifact, "error": error, "seconds": rounded.get(outcome.target, {})})
+    return {"seconds": rounded[""], "targets": rows}
+
+
+def _show(terminal: Terminal, done: Conversions, seconds: Seconds, *, timings: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("target", "recipe", "model", "bytes", "operators", "concessions", "seconds", box=None)
+    for column in (3, 4, 5, 6):
+        table.columns[column].justify = "right"
+    for outcome in done.outcomes:
+        if outcome.artifact is None:
+            table.add_row(outcome.target, "", Text("not made", "bold red"))
+            continue
+        manifest = outcome.artifact.manifest
+        counts = (f"{outcome.artifact.model_bytes:,}", str(len(manifest.ops)), str(len(manifest.notes)))
+        table.add_row(outcome.target, manifest.recipe, str(outcome.artifact.model_file), *counts, f"{sum(outcome.seconds.values()):.1f}")
+    terminal.show(table, *_concessions(done))
+    if timings:
+        terminal.show("", _timing_table(seconds))
+
+
+def _concessions(done: Conversions) -> list[Any]:
+    """Each concession once, with the targets that make it."""
+    from rich.text import Text
+
+    makers: dict[str, list[str]] = {}
+    for target, artifact in done.artifacts.items():
+        for note in artifact.manifest.notes:
+            makers.setdefault(note, []).append(target)
+    everyone = len(done.artifacts)
+    lines = [Text(f"  - {'all' if len(who) == everyone > 1 else ', '.join(who)}: {note}") for note, who in makers.items()]
+    return ["", Text(f"{len(makers)} concessions:", "yellow"), *lines] if makers else []
+
+
+def _timing_table(seconds: Mapping[str, Mapping[str, float]]) -> Any:
+    """Steps by target; those of all first."""
+    from rich.table import Table
+
+    table = Table("step", *(target or "all" for target in seconds), box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for step in dict.fromkeys(step for steps in seconds.values() for step in steps if step != "total"):
+        table.add_row(step, *(f"{steps[step]:.2f}" if step in steps else "" for steps in seconds.values()))
+    table.add_row("total", f"{seconds['']['total']:.2f}", *(f"{sum(steps.values()):.2f}" for target, steps in seconds.items() if target))
+    return table
