@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import fx
 
 from edgekit.graph import argument, aten, shape_of
@@ -9,7 +11,7 @@ from edgekit_converters.coreml.emission import Emission, Result
 from edgekit_converters.coreml.registry import emits
 from edgekit_converters.coreml.values import Value
 
-_SAME_WORD = {
+_SAME_WORD: dict[Any, str] = {
     aten.relu.default: "relu", aten.silu.default: "silu", aten.sigmoid.default: "sigmoid", aten.tanh.default: "tanh",
     aten.erf.default: "erf",
 }  # fmt: skip

@@ -13,7 +13,7 @@ from edgekit.graph import Graph, aten, is_call, module_path
 from edgekit.plugins import Encoding
 from edgekit.tensors import TensorSpec
 from edgekit_converters.coreml.emission import Emission, Result, identifier
-from edgekit_converters.coreml.program import Classes, Input
+from edgekit_converters.coreml.program import Classes, Input, renamed
 from edgekit_converters.coreml.values import Variable
 
 _FLOATS = ("float32", "float16")
@@ -53,17 +53,21 @@ def read_inputs(emission: Emission, graph: Graph, encoding: Encoding) -> tuple[I
     return tuple(Input(n, s.shape, s.dtype, encoding.images.get(s.name)) for s, n in zip(specs, names, strict=True))
 
 
-def write_outputs(emission: Emission, graph: Graph, encoding: Encoding, names: Sequence[str]) -> tuple[str, ...]:
-    """Bring the results into the dtypes asked for, under `names`; returns those."""
+def write_outputs(emission: Emission, graph: Graph, encoding: Encoding, names: Sequence[str]) -> None:
+    """Bring the results into the dtypes asked for, under `names`."""
     dtype = checked_dtype("output", encoding.output_dtype)
+    made = {op.name for op in emission.operations if op.kind != "const"}
+    taken: dict[str, str] = {}
     for node, spec, name in zip(flat_outputs(graph), graph.outputs, names, strict=True):
         emission.node = node
         value, wanted = emission.written(node), edge_spec(spec, dtype).dtype
-        if value.dtype == wanted:
-            emission.op("identity", Result(value.shape, wanted, name), x=value)
-        else:
+        if value.dtype != wanted:
             emission.cast(value, wanted, name)
-    return tuple(names)
+        elif value.name in made - set(taken) and value.index is None:
+            taken[value.name] = name
+        else:  # an input, a constant, or a second output of the same value
+            emission.op("identity", Result(value.shape, wanted, name), x=value)
+    emission.operations = renamed(emission.operations, taken)
 
 
 def flat_outputs(graph: Graph) -> list[fx.Node]:
@@ -73,7 +77,7 @@ def flat_outputs(graph: Graph) -> list[fx.Node]:
     return list(results) if isinstance(results, (list, tuple)) else [results]  # type: ignore[arg-type,list-item]
 
 
-def renamed(graph: Graph) -> dict[str, str]:
+def foreign_names(graph: Graph) -> dict[str, str]:
     """By the name in the file, the user's, for inputs and outputs whose name Core ML does not allow."""
     return {identifier(s.name): s.name for s in (*graph.inputs, *graph.outputs) if identifier(s.name) != s.name}
 
@@ -121,5 +125,5 @@ def user_texts(emission: Emission, graph: Graph) -> dict[str, str]:
     """Further metadata: the user's own names, and the module each operator came from."""
     modules = {op.name: op.module for op in emission.operations if op.module and not op.kind.startswith("const")}
     found = {"edgekit.modules": json.dumps(modules, sort_keys=True)}
-    names = renamed(graph)
+    names = foreign_names(graph)
     return found | ({"edgekit.names": json.dumps(names, sort_keys=True)} if names else {})

@@ -186,7 +186,7 @@ class Emission:
             return Ref(variable.name, variable.index)
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], (fx.Node, Variable, Constant)):
             return [Ref(v.name, v.index) for v in map(self.written, value)]
-        return list(value) if isinstance(value, tuple) else value  # type: ignore[no-any-return]
+        return list(value) if isinstance(value, tuple) else value
 
     def _constant(self, constant: Constant) -> Variable:
         """Write a constant in the form its constraints and its grid ask for, once for all that read it."""

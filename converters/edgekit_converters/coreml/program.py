@@ -6,7 +6,7 @@ It is plain data: JSON for the structure, numpy arrays beside it. coremltools is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,22 @@ def refs(operation: Operation) -> Iterator[Ref]:
         for item in argument if isinstance(argument, (list, tuple)) else (argument,):
             if isinstance(item, Ref):
                 yield item
+
+
+def renamed(operations: Sequence[Operation], names: Mapping[str, str]) -> list[Operation]:
+    """The same operations, some of them by other names."""
+    return [
+        replace(op, name=names.get(op.name, op.name), arguments={k: _renamed(v, names) for k, v in op.arguments.items()})
+        for op in operations
+    ]
+
+
+def _renamed(argument: Argument, names: Mapping[str, str]) -> Argument:
+    if isinstance(argument, Ref):
+        return Ref(names.get(argument.name, argument.name), argument.index)
+    if isinstance(argument, (list, tuple)):
+        return [Ref(names.get(r.name, r.name), r.index) if isinstance(r, Ref) else r for r in argument]
+    return argument
 
 
 def _packed(argument: Argument, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

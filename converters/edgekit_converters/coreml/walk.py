@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from edgekit.graph import Graph, op_name
 from edgekit.plugins import Emitted, EmittedOp, EmittedWeight, Encoding
 from edgekit.targets import load_target
 from edgekit.targets.platform import Platform
-from edgekit_converters.coreml.edges import checked_dtype, classes, edge_spec, read_inputs, renamed, texts, user_texts, write_outputs
+from edgekit_converters.coreml.edges import checked_dtype, classes, edge_spec, foreign_names, read_inputs, texts, user_texts, write_outputs
 from edgekit_converters.coreml.emission import Emission
 from edgekit_converters.coreml.program import Operation, Program, refs
 from edgekit_converters.coreml.registry import emitters, supported
@@ -23,6 +24,7 @@ MODEL_FILE = "model.mlpackage"
 
 def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
     """Write `graph` as ``model.mlpackage`` in `folder`."""
+    checked_dtype("output", encoding.output_dtype)
     emission = Emission(encoding.compute, encoding.platform or _default_platform())
     program = _program(emission, graph, encoding)
     found = _written(program, folder / MODEL_FILE)
@@ -47,21 +49,18 @@ def _default_platform() -> Platform:
 def _program(emission: Emission, graph: Graph, encoding: Encoding) -> Program:
     inputs = read_inputs(emission, graph, encoding)
     names = [emission.unused(spec.name) for spec in graph.outputs]
-    checked_dtype("output", encoding.output_dtype)
     for node in graph.nodes:
         if node.op == "call_function" and node.users and node not in emission.values:
             _write(emission, node)
-    outputs = write_outputs(emission, graph, encoding, names)
-    labelled = classes(emission, graph, encoding, names)
-    metadata = texts(encoding)
+    write_outputs(emission, graph, encoding, names)
     return Program(
-        emission.platform.minimum,
-        inputs,
-        _live(emission.operations, outputs),
-        outputs,
-        labelled,
-        metadata,
-        user_texts(emission, graph),
+        version=emission.platform.minimum,
+        inputs=inputs,
+        operations=_live(emission.operations, names),
+        outputs=tuple(names),
+        classes=classes(emission, graph, encoding, names),
+        metadata=texts(encoding),
+        user_metadata=user_texts(emission, graph),
     )
 
 
@@ -80,7 +79,7 @@ def _nearest(node: fx.Node) -> str | None:
     return ", ".join(n for n in supported() if stem and n.startswith(stem)) or None
 
 
-def _live(operations: list[Operation], outputs: tuple[str, ...]) -> tuple[Operation, ...]:
+def _live(operations: Sequence[Operation], outputs: Sequence[str]) -> tuple[Operation, ...]:
     """The operations that outputs depend on."""
     needed, kept = set(outputs), []
     for operation in reversed(operations):
@@ -120,5 +119,5 @@ def _kept(weights: list[EmittedWeight], program: Program, constants: set[str]) -
 
 def _renamings(graph: Graph) -> tuple[str, ...]:
     return tuple(
-        f"{name!r} is called {new!r} in the file: Core ML takes letters, digits and _ only" for new, name in renamed(graph).items()
+        f"{name!r} is called {new!r} in the file: Core ML takes letters, digits and _ only" for new, name in foreign_names(graph).items()
     )

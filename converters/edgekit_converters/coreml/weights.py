@@ -141,7 +141,8 @@ def _integers(emission: Emission, constant: Constant, mask: Mask | None) -> Vari
     assert constant.grid is not None
     grid = constant.grid
     steps = integers(constant)
-    scale, zero = (a.astype(t) for a, t in zip(_laid(constant, grid), (emission.compute, steps.dtype), strict=True))
+    scale, zero = _laid(constant, grid)
+    scale, zero = scale.astype(emission.compute), zero.astype(steps.dtype)
     values = (steps.astype(np.int32) - zero.astype(np.int32)).astype(emission.compute) * _spread(scale, steps.shape)
     narrow = grid.dtype in ("int4", "uint4")
     emission.platform.need("int4 weights" if narrow else "int8 weights", module=constant.module)
@@ -160,7 +161,8 @@ def integers(constant: Constant) -> np.ndarray:
     scale, zero = _laid(constant, constant.grid)
     low, high = constant.limits
     steps = np.rint(constant.data / _spread(scale, constant.data.shape)) + _spread(zero, constant.data.shape)
-    return np.clip(steps, low, high).astype(np.uint8 if low >= 0 else np.int8)
+    kept: np.ndarray = np.clip(steps, low, high).astype(np.uint8 if low >= 0 else np.int8)
+    return kept
 
 
 def _laid(constant: Constant, grid: Grid) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ _UNUSED = ("torch", "tensorflow", "keras", "sklearn", "scipy", "pandas", "transf
 def serve(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Write ``arguments["program"]`` as the package ``arguments["path"]``; say which operators and constants it has."""
     for package in _UNUSED:
-        sys.modules.setdefault(package, None)  # type: ignore[arg-type] - what Python calls a package that is not there
+        sys.modules.setdefault(package, None)  # type: ignore[arg-type] # what Python takes for a package that is not there
     warnings.simplefilter("ignore")
     from edgekit_converters.coreml.package import write_package  # noqa: PLC0415
 
@@ -70,7 +70,7 @@ def _argument(argument: Argument, made: Mapping[str, Any]) -> Any:
     if isinstance(argument, Ref):
         return _result(argument, made)
     if isinstance(argument, (list, tuple)) and argument and isinstance(argument[0], Ref):
-        return [_result(r, made) for r in argument]  # type: ignore[arg-type]
+        return [_result(r, made) for r in argument]
     if isinstance(argument, Narrow):
         from coremltools.converters.mil.mil import types  # noqa: PLC0415
 
