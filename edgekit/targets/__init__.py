@@ -32,6 +32,9 @@ class ActivationRules:
         shared: Operators whose data inputs and output must share one grid.
         fixed: Operators whose output grid the kernel fixes.
         symmetric_operands: Operator to the operand positions whose zero point must be 0.
+        float_results: Whether kernels read integers and give floats, so that a value is rounded only where an integer kernel reads it.
+            Then no operator but the kernels and the sums they fuse reads rounded values, and those of `shared` stay between two
+            roundings without changing grids.
     """
 
     dtype: str
@@ -40,6 +43,7 @@ class ActivationRules:
     shared: frozenset[str]
     fixed: Mapping[str, Grid]
     symmetric_operands: Mapping[str, tuple[int, ...]]
+    float_results: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ class Rules:
     Attributes:
         name: The format's name.
         lower: Canonical operators the format lacks, rewritten into ones it has before quantization.
-        fuse: Producer operator to the activations its kernel applies for free.
+        fuse: Producer operator to what its kernel applies for free: activations, or the sum with another value.
         weighted: Operators with a weight operand, to the weight's output-channel axis.
+        transposed_axis: The axis along which the weight of a transposed convolution has its scales.
         activations: Rules by activation width (8, 16).
         dynamic: Operators with a hybrid kernel (dynamic range).
         weight_only: Weighted operators a weight-only scheme compresses.
@@ -67,6 +72,12 @@ class Rules:
     weight_only: frozenset[str]
     blockwise: frozenset[str]
     int4: frozenset[str] = frozenset()
+    transposed_axis: int = 1
+
+    @property
+    def float_results(self) -> bool:
+        """Whether integer kernels give floats; see `ActivationRules`."""
+        return any(width.float_results for width in self.activations.values())
 
 
 @dataclass(frozen=True)
@@ -159,7 +170,7 @@ def load_rules(name: str) -> Rules:
     Raises:
         UsageError: No such rules file.
     """
-    data = _read(FOLDER / "rules" / f"{name}.toml", RULES_SCHEMA)
+    data = _rules_table(name)
     activations = {int(bits): _activation_rules(table) for bits, table in data.get("activations", {}).items()}
     return Rules(
         name=name,
@@ -171,14 +182,37 @@ def load_rules(name: str) -> Rules:
         weight_only=frozenset(data.get("weight_only", ())),
         blockwise=frozenset(data.get("blockwise", ())),
         int4=frozenset(data.get("int4", ())),
+        transposed_axis=int(data.get("transposed_axis", 1)),
     )
+
+
+def _rules_table(name: str) -> dict[str, Any]:
+    """A rules file's content; one that ``extends`` another replaces its keys, and its kernels are those but the ones it is ``without``."""
+    data = _read(FOLDER / "rules" / f"{name}.toml", RULES_SCHEMA)
+    if "extends" not in data:
+        return data
+    base = _rules_table(data.pop("extends"))
+    tables = base.get("activations", {})
+    for bits, changes in data.pop("activations", {}).items():
+        missing = set(changes.pop("without", ()))
+        kernels = [op for op in tables[bits]["kernels"] if op not in missing]
+        tables[bits] = {**tables[bits], "kernels": kernels, "shared": [op for op in tables[bits]["shared"] if op not in missing], **changes}
+    return {**base, **data, "activations": tables}
 
 
 def _activation_rules(table: Mapping[str, Any]) -> ActivationRules:
     dtype = table["dtype"]
     fixed = {op: Grid(dtype, (float(g["scale"]),), (int(g["zero_point"]),)) for op, g in table.get("fixed", {}).items()}
     operands = {op: tuple(positions) for op, positions in table.get("symmetric_operands", {}).items()}
-    return ActivationRules(dtype, bool(table["symmetric"]), frozenset(table["kernels"]), frozenset(table["shared"]), fixed, operands)
+    return ActivationRules(
+        dtype,
+        bool(table["symmetric"]),
+        frozenset(table["kernels"]),
+        frozenset(table["shared"]),
+        fixed,
+        operands,
+        bool(table.get("float_results", False)),
+    )
 
 
 def _read(path: Path, schema: str) -> dict[str, Any]:
