@@ -35,10 +35,10 @@ def annotate(graph: Graph, rules: Rules, default: Scheme, overrides: Mapping[str
         reason = _without_kernel(node, rules, schemes[node])
         if reason is None:
             integer.add(node)
-        else:
+        elif not rules.float_results or any(op_name(node) in width.kernels for width in rules.activations.values()):
             floats[node] = reason
-    plan = Plan(schemes, integer, {}, floats=floats)
-    plan.fused.update(_fused(calls, plan, rules))
+    plan = Plan(schemes, integer, {}, floats=floats, float_results=rules.float_results)
+    plan.fused.update(_fused_sums(calls, plan, rules) if plan.float_results else _fused(calls, plan, rules))
     return plan
 
 
@@ -121,6 +121,42 @@ def _fused(calls: list[fx.Node], plan: Plan, rules: Rules) -> dict[fx.Node, fx.N
         if op_name(reader) in rules.fuse.get(op_name(node), ()) and _brackets_zero(reader):
             fused[node] = reader
     return fused
+
+
+def _fused_sums(calls: list[fx.Node], plan: Plan, rules: Rules) -> dict[fx.Node, fx.Node]:
+    """Kernels whose only reader adds another value to their result; the sums become integer kernels that read that value."""
+    fused: dict[fx.Node, fx.Node] = {}
+    for node in calls:
+        terms = float_operands(node)
+        alike = len(terms) == 2 and all(t.op != "get_attr" and t.meta["val"].shape == node.meta["val"].shape for t in terms)
+        if not alike or not plan.schemes[node].static or not _rounded_behind(node, plan, rules):
+            continue
+        kernels = [
+            t
+            for t in terms
+            if t in plan.integer
+            and list(t.users) == [node]
+            and op_name(node) in rules.fuse.get(op_name(t), ())
+            and plan.schemes[t].activation_bits == plan.schemes[node].activation_bits
+        ]
+        if kernels:  # of two (a projected shortcut), the smaller one's result is the rounded term
+            fused[max(kernels, key=lambda t: _weight_size(t, rules))] = node
+            plan.integer.add(node)
+    return fused
+
+
+def _rounded_behind(node: fx.Node, plan: Plan, rules: Rules) -> bool:
+    """Whether an integer kernel reads a node's result, directly or behind operators that a Q moves or is fused across."""
+    through = frozenset().union(*rules.fuse.values(), *(width.shared for width in rules.activations.values()))
+    return any(
+        reader in plan.integer or (is_call(reader) and op_name(reader) in through and _rounded_behind(reader, plan, rules))
+        for reader in node.users
+    )
+
+
+def _weight_size(node: fx.Node, rules: Rules) -> int:
+    weight = constant_value(weight_operand(node, rules))
+    return 0 if weight is None else weight.numel()
 
 
 def _brackets_zero(activation: fx.Node) -> bool:

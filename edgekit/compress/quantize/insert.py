@@ -27,6 +27,8 @@ def insert_activations(plan: Plan, grids: Mapping[Slot, Grid], remarks: Remarks)
     for value in dict.fromkeys(slot.value for slot in grids):
         _round(value, list(value.users), plan, grids, remarks)
     for producer, activation in plan.fused.items():
+        if plan.float_results:
+            continue
         _part_inexact(producer, activation, grids[Slot(activation, activation_bits(activation, plan))])
 
 
@@ -46,13 +48,13 @@ def per_block(weight: fx.Node, scales: Tensor, block: int, limit: int) -> fx.Nod
 
 
 def _round(value: fx.Node, readers: list[fx.Node], plan: Plan, grids: Mapping[Slot, Grid], remarks: Remarks) -> None:
-    rounds_all = value in plan.integer or value.op == "placeholder"
+    rounds_all = not plan.float_results and (value in plan.integer or value.op == "placeholder")
     rounded = _rounded(value, rounds_all, plan, grids, remarks)
     everyone = next(iter(rounded.values()), value) if rounds_all else value
     for reader in readers:
         slot = plan.operands.get(reader, {}).get(value)
         if slot is None:
-            source = next(iter(rounded.values()), value) if reader.op == "output" else everyone
+            source = next(iter(rounded.values()), value) if reader.op == "output" and not plan.float_results else everyone
         elif slot.reader is None:
             source = rounded[slot.bits]
         elif grids[slot] == grids.get(Slot(value, slot.bits)):

@@ -67,7 +67,7 @@ def widen(plan: Plan, grids: dict[Slot, Grid], scales: Mapping[fx.Node, Tensor],
 def fit_bias(node: fx.Node, scales: Tensor, input_scale: float, rules: Rules, remarks: Remarks) -> Tensor:
     """Weight scales with which the node's bias, in steps of ``input scale × weight scale``, fits int32."""
     bias = constant_value(bias_operand(node, rules))
-    if bias is None:
+    if bias is None or rules.float_results:  # floats are added as they are
         return scales
     needed = bias.abs().double() / (input_scale * LARGEST_BIAS)
     wanting = needed > scales.double()

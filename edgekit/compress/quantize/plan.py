@@ -53,10 +53,11 @@ class Plan:
     Attributes:
         schemes: Scheme of every call node.
         integer: Nodes computed by integer kernels.
-        fused: Producer to the activation its kernel applies; the producer's own result is never rounded.
+        fused: Producer to what its kernel applies: an activation, or a sum; the producer's own result is never rounded.
         operands: For each integer node, the slot each of its float operands is read through.
         groups: All groups, in execution order.
         floats: Operators of a static scheme that have no integer kernel, and why.
+        float_results: Whether integer kernels give floats; see `edgekit.targets.ActivationRules`.
     """
 
     schemes: dict[fx.Node, Scheme]
@@ -65,3 +66,4 @@ class Plan:
     operands: dict[fx.Node, dict[fx.Node, Slot]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     floats: dict[fx.Node, str] = field(default_factory=dict)
+    float_results: bool = False

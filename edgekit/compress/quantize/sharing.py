@@ -30,6 +30,9 @@ class UnionFind:
             self._parent[slot], slot = root, self._parent[slot]
         return root
 
+    def __contains__(self, slot: Slot) -> bool:
+        return slot in self._parent
+
     def join(self, a: Slot, b: Slot) -> None:
         """Make them one set, represented by `a`'s representative."""
         self._parent[self.find(b)] = self.find(a)
@@ -74,26 +77,43 @@ def rounded_operands(node: fx.Node, rules: Rules) -> list[fx.Node]:
 
 
 def _grouped(graph: Graph, plan: Plan, rules: Rules) -> tuple[dict[fx.Node, dict[fx.Node, Slot]], list[Group]]:
-    sets, symmetric, absorbed_by_kernels = UnionFind(), set[Slot](), set(plan.fused.values())
+    sets, symmetric = UnionFind(), set[Slot]()
     operands: dict[fx.Node, dict[fx.Node, Slot]] = {}
     for node in graph.nodes:
-        if node.op in ("placeholder", "output"):
+        if node.op in ("placeholder", "output") and not plan.float_results:
             _edge_slots(node, plan, sets)
         if node not in plan.integer:
             continue
-        bits, absorbed = activation_bits(node, plan), node in absorbed_by_kernels
-        operands[node] = {} if absorbed else {x: _slot(x, node, bits, plan, rules) for x in rounded_operands(node, rules)}
+        bits = activation_bits(node, plan)
+        read = [x for x in rounded_operands(node, rules) if plan.fused.get(x) is not node]
+        operands[node] = {x: _slot(x, node, bits, plan, rules) for x in read}
         for slot in operands[node].values():
             sets.find(slot)
         symmetric.update(operands[node][x] for x in _symmetric_operands(node, plan, rules) if x in operands[node])
-        if node in plan.fused or not is_float(node):
+        if node in plan.fused or not is_float(node) or plan.float_results:
             continue
         result = Slot(node, bits)
         sets.find(result)
         if shares(node, plan, rules):
             for slot in operands[node].values():
                 sets.join(slot, result)
+    if plan.float_results:
+        _pass_through(graph, plan, rules, operands, sets)
     return operands, [_group(slots, symmetric, plan, rules) for slots in sets.sets()]
+
+
+def _pass_through(graph: Graph, plan: Plan, rules: Rules, operands: dict[fx.Node, dict[fx.Node, Slot]], sets: UnionFind) -> None:
+    """Where kernels give floats: what only moves or compares elements reads a rounded value, if one is at hand, on its result's grid."""
+    for node in reversed(graph.nodes):
+        if node not in plan.schemes or not plan.schemes[node].static or node in plan.integer or not is_float(node):
+            continue
+        result = Slot(node, activation_bits(node, plan))
+        if op_name(node) not in rules.activations[result.bits].shared or result not in sets:
+            continue
+        read = {x: Slot(x, result.bits) for x in float_operands(node) if Slot(x, result.bits) in sets}
+        for slot in read.values():
+            sets.join(slot, result)
+        operands[node] = read
 
 
 def activation_bits(node: fx.Node, plan: Plan) -> int:

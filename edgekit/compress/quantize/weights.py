@@ -20,9 +20,9 @@ SHRINKS = tuple(1 - 0.02 * step for step in range(26))
 
 
 def channel_axis(node: fx.Node, rules: Rules) -> int:
-    """Axis of the output channels in the canonical weight of a node."""
+    """Axis of the canonical weight of a node along which it has its scales: the output channels, unless the rules say otherwise."""
     transposed = op_name(node) == "convolution" and argument(node, "transposed")
-    return 1 if transposed else rules.weighted[op_name(node)]
+    return rules.transposed_axis if transposed else rules.weighted[op_name(node)]
 
 
 def checked_weight(node: fx.Node, rules: Rules) -> Tensor:
