@@ -30,6 +30,16 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
+@contextmanager
+def as_part(name: str) -> Iterator[None]:
+    """Report what the block does as steps of `name`, one of several things that go on at once."""
+    if outer := _listener.get():
+        with listening(lambda title, done, total: outer(f"{name}{OF}{title}", done, total)):
+            yield
+    else:
+        yield
+
+
 def report(title: str, done: int, total: int | None = None) -> None:
     """Tell the listener, if there is one, that `done` of `total` steps of `title` are done."""
     if listener := _listener.get():

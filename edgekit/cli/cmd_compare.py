@@ -15,7 +15,7 @@ from edgekit.cli.measuring import label_table, measuring_options, write_text
 @command("compare")
 @click.argument("a")
 @click.argument("b")
-@measuring_options
+@measuring_options(several=False)
 @click.option("--rounds", type=click.IntRange(3), help="Launches of each, at most; by default 30, or 10 with --quick.")
 @click.option("--margin", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Differences within this share count as none.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of launches and the bootstrap.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,14 +14,17 @@ from edgekit.cli.measuring import label_table, measuring_options
 from edgekit.cli.outputs import Outputs, output_options
 
 if TYPE_CHECKING:
-    from edgekit.profiling import Profile
+    from edgekit.profiling import CountedProfile, Profile
+    from edgekit.profiling.everywhere import Measured
+    from edgekit.profiling.gate import Regression
 
 MOST_OPERATORS = 12
+UNTRUSTED, UNAVAILABLE = 3, 4
 
 
 @command("profile")
 @click.argument("model")
-@measuring_options
+@measuring_options(several=True)
 @click.option("--launches", type=click.IntRange(1), help="Fresh processes to measure in; by default 5, or 3 with --quick.")
 @click.option(
     "--sustained", type=click.FloatRange(1), metavar="SECONDS", help="Then run back to back for so long: shows when the device throttles."
@@ -29,49 +33,101 @@ MOST_OPERATORS = 12
 @click.option("--no-fallback", is_flag=True, help="An operator outside the delegate exits with 3.")
 @output_options
 @click.option("--all-operators", is_flag=True, help="List every operator, not only the slowest.")
-def profile(terminal: Terminal, model: str, **options: Any) -> int:
+def profile(terminal: Terminal, model: str, devices: tuple[str, ...], **options: Any) -> int:
     """Measure MODEL: latency with its 95 % interval, load time, memory, and what each operator takes.
 
     MODEL is an artifact's folder or a model file. Every launch is a fresh process. Ctrl-C keeps what was measured, marked
-    partial. A measurement that cannot be trusted exits with 3 and says why.
+    partial. A measurement that cannot be trusted exits with 3 and says why; a device that is not there, or was lost, with 4.
+    Emulators count instructions, which are no time. Of several devices, one that fails does not lose the others' results.
 
     \b
       edgekit profile build/model
       edgekit profile build/model --threads 4 --json
       edgekit profile build/model --baseline main.json --max-regression 5%
+      edgekit profile build/model --on host --on qemu:cortex-a76 --on adb --on ssh:pi@board
     """
     outputs, every = Outputs.taken(options), options.pop("all_operators")
     options["percentile"] = options["percentile"] and int(options["percentile"])
+    every = None if every else MOST_OPERATORS
+    if len(devices) > 1:
+        return _several(terminal, model, devices, options, outputs=outputs, most=every)
     with bars(terminal, f"profiling {model}"):
         import edgekit
 
-        found = edgekit.profile(model, **options)
+        found = edgekit.profile(model, on=devices[0], **options)
     held = outputs.write(found)
     if terminal.as_json:
         document = found.to_json()
         terminal.emit(document.pop("schema"), document)
     else:
-        _show(terminal, found, None if every else MOST_OPERATORS)
-        if held:
-            terminal.show("", f"baseline: {held}")
+        _show(terminal, found, every, held)
+    code = _code(found)
+    if code == 0 and held:
+        held.require()
+    return code
+
+
+def _several(
+    terminal: Terminal, model: str, devices: tuple[str, ...], options: dict[str, Any], *, outputs: Outputs, most: int | None
+) -> int:
+    """Each result is written as soon as it is there; the exit code is that of the worst."""
+    done: list[tuple[Measured, Regression | None]] = []
+    with bars(terminal, f"profiling {model} on {len(devices)} devices"):
+        from edgekit.profiling.everywhere import profile_each
+
+        for measured in profile_each(model, devices, **options):
+            done.append((measured, outputs.write(measured.profile, measured.on) if measured.profile else None))
+    if terminal.as_json:
+        terminal.emit("edgekit.profiles/1", {"profiles": [measured.to_json() for measured, _ in done]})
+    else:
+        for measured, held in done:
+            _show_one(terminal, measured, most, held)
+    codes = [_code(measured.profile) if measured.profile else measured.error.exit_code if measured.error else 0 for measured, _ in done]
+    codes.append(int(any(held and not held.passed for _, held in done)))
+    return next((code for code in (INTERRUPTED, UNAVAILABLE, UNTRUSTED) if code in codes), max(codes))
+
+
+def _code(found: Profile | CountedProfile) -> int:
+    if any(finding.code in ("lost", "failed") for finding in found.validity.reasons):
+        return UNAVAILABLE
     if found.partial:
         return INTERRUPTED
-    if found.valid and held:
-        held.require()
-    return 0 if found.valid else 3
+    return 0 if found.valid else UNTRUSTED
 
 
-def _show(terminal: Terminal, found: Profile, most: int | None) -> None:
-    from rich.table import Table
+def _show_one(terminal: Terminal, measured: Measured, most: int | None, held: Regression | None) -> None:
+    from rich.rule import Rule
 
+    terminal.show(Rule(f"on {measured.on}", align="left", style="dim"))
+    if measured.profile:
+        _show(terminal, measured.profile, most, held)
+    else:
+        terminal.show(f"no result: {measured.error}")
+    terminal.show("")
+
+
+def _show(terminal: Terminal, found: Profile | CountedProfile, most: int | None, held: Regression | None) -> None:
+    from edgekit.profiling.counted import CountedProfile
+    from edgekit.profiling.counted_rows import counted_op_rows, counted_rows
     from edgekit.profiling.presenting import op_rows, rows
 
-    terminal.show(label_table(rows(found)), "")
-    ops = op_rows(found, most)
+    if isinstance(found, CountedProfile):
+        terminal.show(label_table(counted_rows(found)), "")
+        _show_operators(terminal, found, counted_op_rows(found, most), ("#", "operator", "your module", "ran on", "instructions", "share"))
+    else:
+        terminal.show(label_table(rows(found)), "")
+        _show_operators(terminal, found, op_rows(found, most), ("#", "operator", "your module", "ran on", "time", "share"))
+    if held:
+        terminal.show("", f"baseline: {held}")
+
+
+def _show_operators(terminal: Terminal, found: Profile | CountedProfile, ops: Sequence[tuple[str, ...]], columns: tuple[str, ...]) -> None:
+    from rich.table import Table
+
     if not ops:
-        terminal.show(f"no per-operator times: {found.ops.reason}")
+        terminal.show(f"nothing by operator: {found.ops.reason}")
         return
-    table = Table("#", "operator", "your module", "ran on", "time", "share", box=None)
+    table = Table(*columns, box=None)
     for index in (0, 4, 5):
         table.columns[index].justify = "right"
     for row in ops:

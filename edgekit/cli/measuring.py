@@ -11,7 +11,6 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--on", default="host", show_default=True, help="The device: host is this machine."),
     click.option("--runtime", help="What runs the model; by default the first that runs its format."),
     click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads."),
     click.option(
@@ -26,11 +25,22 @@ _OPTIONS = (
 )
 
 
-def measuring_options(function: F) -> F:
-    """Add the options, by the names `edgekit.profile` and `edgekit.compare` know them."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+_ON = "The device: host is this machine; edgekit devices lists others"
+_ONE = click.option("--on", default="host", show_default=True, metavar="DEVICE", help=f"{_ON}.")
+_SEVERAL = click.option(
+    "--on", "devices", multiple=True, default=("host",), show_default="host", metavar="DEVICE", help=f"{_ON}; repeatable."
+)
+
+
+def measuring_options(*, several: bool) -> Callable[[F], F]:
+    """Add the options, by the names `edgekit.profile` and `edgekit.compare` know them; ``devices`` for `several`."""
+
+    def decorate(function: F) -> F:
+        for option in reversed((_SEVERAL if several else _ONE, *_OPTIONS)):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def label_table(rows: list[tuple[str, str]]) -> Any:

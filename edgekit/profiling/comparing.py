@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import InvalidMeasurement, UsageError
-from edgekit.profiling.measuring import Plan, paced, planned, summarize
+from edgekit.profiling.measuring import Plan, paced, planned, reached, summarize
 from edgekit.profiling.profiles import Profile
-from edgekit.profiling.state import device_state
 from edgekit.profiling.statistics import Interval, paired_ratio
 from edgekit.profiling.validity import Finding, Validity
 from edgekit.progress import report
@@ -122,10 +121,11 @@ def compare(
         min_time: Seconds of sampling a launch takes at least.
         quick: Shorter and fewer launches.
         seed: Of the order and the bootstrap.
-        on: The device: ``host``.
+        on: The device: ``host``, or a real one; an emulator has no times.
 
     Raises:
         UsageError: See `edgekit.profiling.profile`.
+        DeviceUnavailable: The same.
     """
     most = rounds if rounds is not None else 10 if quick else 30
     if most < 3:
@@ -133,10 +133,13 @@ def compare(
     if not 0 <= margin < 1:
         raise UsageError(f"cannot use a margin of {margin}", accepted="0 to 1, for example 0.01")
     pace = paced(quick, min_time) if min_time is not None else QUICK_ROUND if quick else ROUND
-    plans = [planned(x, runtime=runtime, threads=threads, delegate=delegate, pace=pace, on=on) for x in (a, b)]
-    started, before = datetime.now(UTC), device_state()
-    taken, order = _alternated(plans, most, seed)
-    trace, after = OpTrace(reason="not taken in a comparison"), device_state()
+    with reached(on, runtime) as device:
+        plans = [planned(x, runtime=runtime, threads=threads, delegate=delegate, pace=pace, on=on, device=device) for x in (a, b)]
+        if not all(hasattr(plan.runtime, "measure") for plan in plans):
+            raise UsageError(f"{on} is emulated: nothing there has a time", next_step="edgekit profile counts the instructions of each")
+        started, before = datetime.now(UTC), plans[0].state()
+        taken, order = _alternated(plans, most, seed)
+        trace, after = OpTrace(reason="not taken in a comparison"), plans[0].state()
     one, other = (
         summarize(p, launches, len(launches), trace, before=before, after=after, started=started)
         for p, launches in zip(plans, taken, strict=True)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from edgekit import __version__
-from edgekit.errors import UsageError
+from edgekit import __version__, plugins
+from edgekit.devices import Address, Device, Machine, opened
+from edgekit.devices.opening import schemes
+from edgekit.errors import DeviceFailed, DeviceUnavailable, UsageError
 from edgekit.plugins import RunRequest
 from edgekit.profiling import profiles
+from edgekit.profiling.counted import CountedProfile
+from edgekit.profiling.counting import count_instructions
 from edgekit.profiling.energy import energy
 from edgekit.profiling.profiles import OpRow, Ops, Profile, Runner
 from edgekit.profiling.state import DeviceState, device_state, machine
 from edgekit.profiling.statistics import PERCENTILE_FLOORS
+from edgekit.profiling.stopping import Stop
 from edgekit.profiling.subject import Subject, engine, feed, subject
 from edgekit.profiling.sustaining import Sustained, endless
 from edgekit.profiling.sustaining import sustained as read_curve
@@ -29,7 +35,8 @@ from edgekit.timing import Launch, OpTrace, Pace, TimedRuntime
 
 FULL = Pace(min_seconds=0.5, max_seconds=2.0, warmup_seconds=0.8)
 QUICK = Pace(min_seconds=0.1, max_seconds=0.25, warmup_seconds=0.15, precision=0.02)
-DEVICES = ("host",)
+CLOCK_SLACK = 1.05
+"""Share of our own time that a device's clock may run ahead of it before it must have jumped."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ class Plan:
         inputs: One sample, without its batch dimension.
         origin: Where the sample came from.
         pace: Rules of a launch.
-        on: The device.
+        on: The device's name.
+        device: The device, or None for this machine.
+        stop: Set by another thread, like Ctrl-C.
     """
 
     model: Subject
@@ -53,10 +62,29 @@ class Plan:
     origin: str
     pace: Pace
     on: str
+    device: Device | None = None
+    stop: Stop = field(default_factory=Stop)
+
+    def machine(self) -> Machine:
+        """Where it runs."""
+        return self.device.machine() if self.device else machine()
+
+    def state(self) -> DeviceState:
+        """Its state now."""
+        return self.device.state() if self.device else device_state()
 
     def launch(self) -> Launch:
-        """Make one."""
-        return self.runtime.measure(self.request, self.pace, self.inputs)
+        """Make one.
+
+        Raises:
+            DeviceFailed: The device says it took longer than we waited: its clock jumped.
+        """
+        start = time.perf_counter()
+        made = self.runtime.measure(self.request, self.pace, self.inputs)
+        waited, told = time.perf_counter() - start, int(made.timings.samples_ns.sum()) / 1e9
+        if self.device and told > waited * CLOCK_SLACK:
+            raise DeviceFailed(f"{self.on} says that runs took {told:.1f} s, but its answer came after {waited:.1f} s: its clock jumped")
+        return made
 
     def trace(self, seconds: float) -> OpTrace:
         """Take per-operator times."""
@@ -76,7 +104,8 @@ def profile(
     percentile: int | None = None,
     no_fallback: bool = False,
     on: str = "host",
-) -> Profile:
+    stop: Stop | None = None,
+) -> Profile | CountedProfile:
     """Measure a model: latency with its interval, load, memory, and what each operator takes.
 
     Every launch is a fresh process that warms up until its times are stable and samples until the median is known to
@@ -93,32 +122,60 @@ def profile(
         sustained: Seconds of back-to-back runs in a launch of its own at the end: its curve shows when throttling began.
         percentile: One that must be told (90, 95 or 99): with fewer samples than its floor the profile is invalid.
         no_fallback: Whether an operator outside the delegate makes the profile invalid.
-        on: The device: ``host``.
+        on: The device: ``host``, or a name as `edgekit.devices.address` lists them. On an emulator instructions are counted.
+        stop: To be set by another thread, like Ctrl-C.
 
     Returns:
-        The profile. Whether it can be trusted is in its `validity`; `Profile.require` raises if not.
+        The profile. Whether it can be trusted is in its `validity`; `Profile.require` raises if not. A device lost after the
+        first launch leaves what was measured until then, marked.
 
     Raises:
         UsageError: An unknown device, runtime or file, or a nonsensical number.
+        DeviceUnavailable: The device cannot be reached, or failed before the first launch was done.
         LoadError: The model file cannot be read.
         ConversionError: The runtime reads it and cannot run it.
         WorkerCrashed: It crashed.
     """
     count = launches if launches is not None else 3 if quick else 5
-    plan = planned(model, runtime=runtime, threads=threads, delegate=delegate, pace=paced(quick, min_time), on=on)
     if count < 1:
         raise UsageError(f"cannot measure {count} launches", accepted="1 or more")
     if sustained is not None and not 1 <= sustained <= 86_400:
         raise UsageError(f"cannot run for {sustained} s back to back", accepted="1 to 86400")
     if percentile is not None and percentile not in PERCENTILE_FLOORS:
         raise UsageError(f"no floor is known for percentile {percentile}", accepted=[str(p) for p in PERCENTILE_FLOORS])
-    started, before = datetime.now(UTC), device_state()
-    done, trace = _launched(plan, count, 0.1 if quick else 0.5)
-    after = device_state()
-    curve = _sustain(plan, sustained) if sustained and len(done) == count else None
-    demands = Demands(percentile, no_fallback)
-    found = summarize(plan, done, count, trace, before=before, after=after, started=started, demands=demands)
-    return found if curve is None else replace(found, sustained=curve, validity=found.validity.also(_throttling(curve)))
+    pace, demands = paced(quick, min_time), Demands(percentile, no_fallback)
+    with reached(on, runtime) as device:
+        stop = stop or Stop()
+        if device is not None:
+            stop.watch(device)
+        plan = planned(model, runtime=runtime, threads=threads, delegate=delegate, pace=pace, on=on, device=device)
+        plan = replace(plan, stop=stop)
+        if not hasattr(plan.runtime, "measure"):
+            return count_instructions(
+                plan.model, plan.runtime, plan.request, plan.inputs, origin=plan.origin, on=on, machine=plan.machine(), tools=tools()
+            )
+        return _profiled(plan, count, 0.1 if quick else 0.5, sustained, demands)
+
+
+def _profiled(plan: Plan, count: int, trace_seconds: float, seconds: float | None, demands: Demands) -> Profile:
+    started, before = datetime.now(UTC), plan.state()
+    taken = _launched(plan, count, trace_seconds)
+    after = before if taken.doubts else plan.state()
+    curve = _sustain(plan, seconds) if seconds and len(taken.launches) == count and not taken.doubts else None
+    found = summarize(plan, taken.launches, count, taken.trace, before=before, after=after, started=started, demands=demands)
+    validity = found.validity.also(_throttling(curve) if curve else ()).because(taken.doubts)
+    return replace(found, sustained=curve, validity=validity)
+
+
+@contextmanager
+def reached(on: str, runtime: str | TimedRuntime | None = None) -> Iterator[Device | None]:
+    """Yield the device of that name; None for this machine, where the runtime makes processes by itself."""
+    itself = isinstance(runtime, str) and not hasattr(plugins.load("runtimes", runtime), "measure")
+    if Address.parse(on, schemes()).scheme == "host" and not itself:
+        yield None
+        return
+    with opened(on) as device:
+        yield device
 
 
 def paced(quick: bool, min_time: float | None) -> Pace:
@@ -135,42 +192,66 @@ def paced(quick: bool, min_time: float | None) -> Pace:
     return Pace(**{**base.to_json(), "min_seconds": min_time, "max_seconds": max(base.max_seconds, 4 * min_time)})
 
 
-def planned(model: Any, *, runtime: str | TimedRuntime | None, threads: int, delegate: str, pace: Pace, on: str) -> Plan:
+def planned(
+    model: Any, *, runtime: str | TimedRuntime | None, threads: int, delegate: str, pace: Pace, on: str, device: Device | None = None
+) -> Plan:
     """Find the file, its runtime and an input.
 
     Raises:
         UsageError: See `profile`.
     """
-    if on not in DEVICES:
-        raise UsageError(f"no device is called {on!r}", accepted=DEVICES)
     found = subject(model)
-    chosen = engine(runtime, found)
+    chosen = engine(runtime, found, device)
     slowest = pace.warmup_seconds + pace.max_seconds
     request = RunRequest(found.file, threads, delegate, {"timeout": 120 + 10 * slowest})
     inputs, origin = feed(found, chosen, request)
-    return Plan(found, chosen, request, inputs, origin, pace, on)
+    return Plan(found, chosen, request, inputs, origin, pace, on, device)
 
 
-def _launched(plan: Plan, count: int, trace_seconds: float) -> tuple[list[Launch], OpTrace]:
-    """Launches made until done or interrupted, then the instrumented one.
+@dataclass(frozen=True)
+class Taken:
+    """Launches, and how making them ended.
+
+    Attributes:
+        launches: That were finished.
+        trace: The instrumented one's.
+        doubts: That the device went away or failed, if it did.
+    """
+
+    launches: tuple[Launch, ...]
+    trace: OpTrace
+    doubts: tuple[Finding, ...] = ()
+
+
+def _launched(plan: Plan, count: int, trace_seconds: float) -> Taken:
+    """Launches made until done, interrupted or lost, then the instrumented one.
 
     Raises:
         KeyboardInterrupt: Before the first was done.
+        DeviceUnavailable: The same.
     """
     done: list[Launch] = []
+    doubts: tuple[Finding, ...] = ()
     trace = OpTrace(reason="interrupted")
     title = f"profiling {plan.model.name}"
     try:
         for i in range(count):
             report(title, i, count + 1)
             done.append(plan.launch())
+            if plan.stop.is_set and i < count - 1:
+                raise KeyboardInterrupt
         report(title, count, count + 1)
         trace = plan.trace(trace_seconds)
     except KeyboardInterrupt:
         if not done:
             raise
+    except DeviceUnavailable as error:
+        if not done:
+            raise
+        if not plan.stop.is_set:
+            doubts = (Finding("failed" if isinstance(error, DeviceFailed) else "lost", error.message),)
     report(title, count + 1, count + 1)
-    return done, trace
+    return Taken(tuple(done), trace, doubts)
 
 
 def _sustain(plan: Plan, seconds: float) -> Sustained | None:
@@ -203,7 +284,7 @@ def summarize(
     demands: Demands = NOTHING_MORE,
 ) -> Profile:
     """Put launches and states together."""
-    latency, here = profiles.latency(done), machine()
+    latency, here = profiles.latency(done), plan.machine()
     request = plan.request
     return Profile(
         model=plan.model.to_json(),
@@ -231,7 +312,7 @@ def summarize(
         ),
         energy=energy(done),
         started=started.isoformat(timespec="seconds"),
-        tools=_tools(),
+        tools=tools(),
     )
 
 
@@ -244,7 +325,8 @@ def _table(model: Subject, trace: OpTrace) -> Ops:
     return Ops(tuple(rows), trace.runs, trace.source, trace.reason)
 
 
-def _tools() -> dict[str, str]:
+def tools() -> dict[str, str]:
+    """Versions of what computed the figures."""
     found = {"edgekit": __version__, "python": platform.python_version()}
     for package in ("numpy", "scipy", "psutil"):
         with suppress(PackageNotFoundError):

@@ -11,8 +11,9 @@ import numpy as np
 
 from edgekit.artifact import MANIFEST, Artifact
 from edgekit.conversion.running import encoded, runtime_for
+from edgekit.devices import Device
 from edgekit.errors import EdgekitError, LoadError, UsageError
-from edgekit.plugins import EmittedOp, RunRequest, load
+from edgekit.plugins import EmittedOp, RunRequest, Runtime, load, names
 from edgekit.tensors import TensorSpec
 from edgekit.timing import TimedRuntime
 
@@ -71,18 +72,44 @@ def subject(what: Any) -> Subject:
     return _of_file(path, FORMATS.get(path.suffix.lower(), path.suffix.lstrip(".")))
 
 
-def engine(chosen: str | TimedRuntime | None, model: Subject) -> TimedRuntime:
-    """The runtime asked for, or the first that runs the format.
+def engine(chosen: str | TimedRuntime | None, model: Subject, device: Device | None = None) -> TimedRuntime:
+    """The runtime asked for, or the first that runs the format; on `device`, or here for None.
 
     Raises:
-        UsageError: It does not run the format, or cannot be profiled.
+        UsageError: It does not run the format, cannot be profiled, or cannot run on the device.
     """
+    if device is not None:
+        return cast(TimedRuntime, _engine_on(chosen, model, device))
     runtime = load("runtimes", chosen) if isinstance(chosen, str) else chosen or runtime_for(model.format)
     if model.format not in runtime.formats:
         raise UsageError(f"runtime {runtime.name!r} does not run {model.format!r} files", accepted=runtime.formats)
     if not hasattr(runtime, "measure"):
         raise UsageError(f"runtime {runtime.name!r} cannot be profiled: it has no `measure`")
     return cast(TimedRuntime, runtime)
+
+
+def _engine_on(chosen: str | TimedRuntime | None, model: Subject, device: Device) -> Runtime:
+    """The runtime asked for, or the first by name that the device can run, there."""
+    known = [load("runtimes", name) for name in names("runtimes")] if chosen is None else [_loaded(chosen)]
+    engines = [r for r in known if hasattr(r, "on") and model.format in r.formats]
+    refusals = {r.name: r.refusal(device.machine()) for r in engines}
+    for runtime in engines:
+        if refusals[runtime.name] is None:
+            there: Runtime = runtime.on(device)
+            if hasattr(there, "measure") or hasattr(there, "count"):
+                return there
+            refusals[runtime.name] = "it is emulated, and nothing counts there: wall time of an emulator is no latency"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
+    asked = f"runtime {_loaded(chosen).name!r}" if chosen is not None else "no runtime"
+    cannot = "does not run" if chosen is not None else "runs"
+    raise UsageError(
+        f"{asked} {cannot} {model.format!r} files on {device.address}" + (f" ({reasons})" if reasons else ""),
+        next_step="docs/devices.md says which runtime runs where",
+    )
+
+
+def _loaded(chosen: str | TimedRuntime) -> Any:
+    return load("runtimes", chosen) if isinstance(chosen, str) else chosen
 
 
 def feed(model: Subject, runtime: TimedRuntime, request: RunRequest) -> tuple[dict[str, np.ndarray], str]:

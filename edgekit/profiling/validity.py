@@ -86,6 +86,10 @@ class Validity:
         """The same with further warnings."""
         return Validity(self.reasons, (*self.warnings, *warnings))
 
+    def because(self, reasons: Iterable[Finding]) -> Validity:
+        """The same with further reasons not to be trusted, before the others."""
+        return Validity((*reasons, *self.reasons), self.warnings)
+
     def to_json(self) -> dict[str, Any]:
         """The record's form."""
         return {"valid": self.valid, "reasons": [f.to_json() for f in self.reasons], "warnings": [f.to_json() for f in self.warnings]}

@@ -45,12 +45,18 @@ class AdbLine:
                 raise DeviceLost(f"{self._address} went away while it took {file.name}: {words}", next_step="edgekit devices")
             raise DeviceFailed(f"{self._address} did not take {file.name}: {words}")
 
+    def interrupt(self) -> None:
+        """See `Line`."""
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            end(process)
+
     def close(self) -> None:
         """See `Line`."""
         with self._lock:
-            self._closed, running = True, list(self._running)
-        for process in running:
-            end(process)
+            self._closed = True
+        self.interrupt()
 
     def _call(self, arguments: list[str], timeout: float, limit: int) -> Output:
         with self._lock:

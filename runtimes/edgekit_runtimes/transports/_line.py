@@ -40,8 +40,11 @@ class Line(Protocol):
     def send(self, file: Path, path: str, *, timeout: float) -> None:
         """Write a file there. Raises `DeviceFull`."""
 
+    def interrupt(self) -> None:
+        """Close every standard input, from another thread: what runs there ends. Never raises."""
+
     def close(self) -> None:
-        """Close every standard input, and the line. Never raises."""
+        """The same, and let go of the line. Never raises."""
 
 
 def talk(process: subprocess.Popen[bytes], *, timeout: float, limit: int) -> tuple[bytes, bytes]:

@@ -33,7 +33,7 @@ class PosixTransport:
     def __init__(self, address: Address, line: Line, cache: str) -> None:
         self.address, self.cache = address, cache
         self._line, self._pushed = line, dict[tuple[str, str], str]()
-        self._scratches, self._lost = set[str](), False
+        self._scratches, self._lost, self._closed = set[str](), False, False
 
     def __repr__(self) -> str:
         return f"<{self.address}>"
@@ -138,6 +138,10 @@ class PosixTransport:
 
     def close(self) -> None:
         """See `edgekit.devices.Device`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._line.interrupt()
         if not self._lost:  # a device that is gone is not asked again: that would only wait
             for path in list(self._scratches):
                 self._remove(path)
@@ -170,7 +174,7 @@ class PosixTransport:
             raise DeviceFailed(f"{_short(argv)} hung on {self.address}: no end within {timeout:.0f} s, so it was killed") from None
         stderr, code = guarded.read(output.stderr)
         if code is None:
-            self._lost = True
+            self._lost = self._lost or not self._closed
             words = (stderr or output.stdout).decode("utf-8", "replace").strip().splitlines()
             said = f": {words[-1][:200]}" if words else ""
             raise DeviceLost(f"the connection to {self.address} was lost while {_short(argv)} ran{said}", next_step="edgekit devices")

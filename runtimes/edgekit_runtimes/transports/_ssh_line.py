@@ -34,6 +34,7 @@ class SshLine:
 
     def __init__(self, address: Address, place: SshPlace) -> None:
         self._address = address
+        self._running: set[asyncssh.SSHClientProcess[bytes]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"edgekit {address}", daemon=True)
         self._thread.start()
@@ -55,6 +56,12 @@ class SshLine:
             words = done.stderr.decode("utf-8", "replace").strip()
             raise DeviceFailed(f"{self._address} did not take {file.name}: {words or f'exit code {done.client_code}'}")
 
+    def interrupt(self) -> None:
+        """See `Line`."""
+        with suppress(RuntimeError):  # the loop is closed: nothing runs
+            for process in list(self._running):
+                self._loop.call_soon_threadsafe(process.close)
+
     def close(self) -> None:
         """See `Line`."""
         with suppress(Exception):  # it may be lost already, and closing never raises
@@ -68,6 +75,7 @@ class SshLine:
             process = await self._connection.create_process(command, encoding=None, stdin=str(source) if source else asyncssh.PIPE)
         except (asyncssh.Error, OSError) as error:
             raise self._lost(error) from None
+        self._running.add(process)
         try:
             async with asyncio.timeout(timeout):
                 out, err = await asyncio.gather(_read(process.stdout, limit), _read(process.stderr, limit))
@@ -77,6 +85,7 @@ class SshLine:
                 raise
             raise self._lost(error) from None
         finally:
+            self._running.discard(process)
             process.close()  # the end of its input, for the dead man's switch
         if process.exit_status is None and process.exit_signal is None and source is not None:
             raise self._lost(None)

@@ -45,12 +45,16 @@ class HostLine:
             refuse_if_full(str(error).encode(), self._address)
             raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
-    def close(self) -> None:
+    def interrupt(self) -> None:
         """See `Line`."""
         with self._lock:
             running = list(self._running)
         for process in running:
             end(process)
+
+    def close(self) -> None:
+        """See `Line`."""
+        self.interrupt()
 
 
 class Host(PosixTransport):
