@@ -15,9 +15,12 @@ import numpy as np
 from edgekit import plugins
 from edgekit.artifact import RECIPE, Artifact, Manifest, SourceRecord, creating, seal, write_golden
 from edgekit.conversion.check import check
-from edgekit.conversion.concessions import KINDS, ConversionWarning, checked_kinds, settle
+from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
+from edgekit.conversion.room import check_room
+from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
+from edgekit.conversion.resolve import Request, resolve
 from edgekit.conversion.running import run_graph, runtime_for
 from edgekit.conversion.steps import OnStep, Steps
 from edgekit.conversion.vendor import emit_by_vendor, vendor_scheme
@@ -38,27 +41,6 @@ RANDOM = "random"
 _TOOLS = ("edgekit", "torch", "numpy")
 
 
-@dataclass(frozen=True)
-class Request:
-    """What `convert` was asked for, resolved.
-
-    Attributes:
-        target: The device class.
-        recipe: What to do to the model.
-        encoding: How to write it.
-        emitter: ``edgekit``, or ``vendor``.
-        accept: Kinds of concession that are acceptable; None for all.
-        preprocess: Of all inputs, or by input name.
-    """
-
-    target: Target
-    recipe: Recipe
-    encoding: Encoding
-    emitter: str
-    accept: tuple[str, ...] | None
-    preprocess: Preprocess | Mapping[str, Preprocess] | None
-
-
 def convert(
     model: Any,
     target: str | Path | Target = "android",
@@ -70,6 +52,12 @@ def convert(
     preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
     labels: Sequence[str] | None = None,
     description: str | None = None,
+    author: str | None = None,
+    licence: str | None = None,
+    version: str | None = None,
+    images: bool | Sequence[str] = False,
+    compute: str | None = None,
+    versions: Mapping[str, str] | None = None,
     dims: Any = None,
     batch: int = 1,
     weights: str | Path | None = None,
@@ -95,6 +83,12 @@ def convert(
         preprocess: What makes model inputs of the data, for all inputs or by name; it is kept in the manifest.
         labels: Class labels to embed.
         description: Text to embed.
+        author: Who made the model, to embed.
+        licence: Under which terms it may be used, to embed.
+        version: The model's own version, to embed.
+        images: Inputs that the file takes as pictures, by name, or True for all that can be: `preprocess` moves into the file.
+        compute: ``float16`` or ``float32`` for float operators; None for the target's.
+        versions: Oldest version of the device's system to run on, by platform: ``{"ios": "17"}``; None for the target's.
         dims: Sizes for dynamic dimensions, by input name and axis.
         batch: Size of the batch dimension.
         weights: State dict or safetensors to load into the module.
@@ -115,16 +109,21 @@ def convert(
         ConversionError: The model cannot be expressed in the target's format, or the written file does not run right.
     """
     steps = Steps(on_step)
-    request = _request(
+    texts = Encoding(
+        labels=tuple(labels) if labels is not None else None, description=description, author=author, licence=licence, version=version
+    )
+    request = resolve(
         target,
         recipe,
-        labels=labels,
-        description=description,
+        texts=texts,
         input_dtype=input_dtype,
         output_dtype=output_dtype,
         emitter=emitter,
         accept=accept,
         preprocess=preprocess,
+        compute=compute,
+        versions=versions,
+        images=images,
     )
     destination = Path(out) if out is not None else default_folder(model, request.target.name)
     with creating(destination, overwrite=overwrite) as folder:
@@ -132,44 +131,13 @@ def convert(
             graph = loaded(model, example_inputs, dims=dims, batch=batch, weights=weights, trust=trust)
         with steps.step("read data"):
             data, notes = _samples(calibration, graph, request, samples)
+        if request.images:
+            graph, data, request = _with_pictures(graph, data, request)
         emitted = _fill(folder, graph.noting(*notes), request, data, steps)
         with steps.step("write"):
             (folder / RECIPE).write_text(request.recipe.to_toml(), encoding="utf-8")
             seal(folder, _manifest(graph, request, emitted, batch))
     return Artifact.load(destination)
-
-
-def _request(
-    target: str | Path | Target,
-    recipe: str | Path | Recipe | None,
-    *,
-    labels: Sequence[str] | None,
-    description: str | None,
-    input_dtype: str | None,
-    output_dtype: str | None,
-    emitter: str,
-    accept: Sequence[str] | None,
-    preprocess: Preprocess | Mapping[str, Preprocess] | None,
-) -> Request:
-    if emitter not in ("edgekit", "vendor"):
-        raise UsageError(f"unknown emitter {emitter!r}", accepted=["edgekit", "vendor"])
-    device = target if isinstance(target, Target) else load_target(target)
-    chosen = load_recipe(recipe if recipe is not None else device.recipe)
-    integer = any(parse_scheme(s).static for s in _schemes(chosen))
-    encoding = Encoding(
-        input_dtype=input_dtype or chosen.input_dtype or (device.input_dtype if integer else "float32"),
-        output_dtype=output_dtype or chosen.output_dtype or (device.output_dtype if integer else "float32"),
-        labels=tuple(labels) if labels is not None else None,
-        description=description,
-    )
-    if emitter == "vendor":
-        vendor_scheme(chosen, device.format, encoding)
-    kinds = None if accept is None else checked_kinds(accept)
-    return Request(device, chosen, encoding, emitter, kinds, preprocess)
-
-
-def _schemes(recipe: Recipe) -> list[str]:
-    return [p.scheme for p in recipe.passes if hasattr(p, "scheme")]
 
 
 def loaded(model: Any, example_inputs: Any, **options: Any) -> Graph:
@@ -192,9 +160,18 @@ def _samples(calibration: Any, graph: Graph, request: Request, limit: int) -> tu
     return read_samples(calibration, graph.inputs, request.preprocess, limit=limit), ()
 
 
+def _with_pictures(graph: Graph, data: Samples | None, request: Request) -> tuple[Graph, Samples | None, Request]:
+    """The model as it takes pixels, and its calibration data as pixels."""
+    found = pictures(graph.inputs, request.images, request.preprocess)
+    pixels = None if data is None else pixel_samples(data, found)
+    return from_pixels(graph, found), pixels, request.with_pictures(found, [s.name for s in graph.inputs])
+
+
 def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, steps: Steps) -> Emitted:
     """Everything between the canonical graph and the manifest; leaves the model and ``golden.npz`` in `folder`."""
     inputs: Mapping[str, np.ndarray] = golden_inputs(graph.inputs, data)
+    if data is None and request.pictures:
+        inputs = random_pixels(inputs, request.pictures)
     with steps.step("run the float model"):
         write_golden(folder, inputs, run_graph(graph, inputs))
     if request.emitter == "vendor":
@@ -216,11 +193,12 @@ def _checked(
     from edgekit.conversion.tolerance import expect  # noqa: PLC0415
 
     runtime = runtime_for(request.target.format, next(iter(request.target.runtimes), None))
-    expected = expect(graph, inputs)
+    expected = expect(graph, inputs, request.encoding.compute)
     try:
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, expected=expected)
     except Untraced as error:
-        raise located(error, graph, converter, runtime, inputs) from None
+        raise located(error, graph, converter, runtime, inputs, request.encoding) from None
+    check_room(request.target, folder / emitted.model_file, runtime)
     return tuple(
         f"rounding alone moves output {name!r} by {share:.0%} of its size on the samples it was checked on"
         for name, share in expected.unstable.items()
@@ -241,6 +219,7 @@ def _fill_by_vendor(
     with steps.step("check"):
         runtime = runtime_for(request.target.format, next(iter(request.target.runtimes), None))
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, expected=expect_roughly(graph, inputs))
+        check_room(request.target, folder / emitted.model_file, runtime)
     return _settled(emitted, graph, request)
 
 
@@ -287,6 +266,12 @@ def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int) -> M
         preprocess=_preprocessing(request, emitted),
         labels=request.encoding.labels,
         description=request.encoding.description,
+        author=request.encoding.author,
+        licence=request.encoding.licence,
+        version=request.encoding.version,
+        compute=request.encoding.compute,
+        requires=emitted.requires,
+        images={p.name: p.step.to_json() for p in request.pictures} or None,
         notes=emitted.notes,
         tools=tool_versions(graph.source.framework),
     )
@@ -304,7 +289,7 @@ def _preprocessing(request: Request, emitted: Emitted) -> dict[str, Any] | None:
 def tool_versions(framework: str) -> dict[str, str]:
     """Versions of the packages that decide an artifact's bytes."""
     found = {}
-    for package in (*_TOOLS, "ai-edge-litert", "flatbuffers", *(("keras",) if framework == "keras" else ())):
+    for package in (*_TOOLS, "ai-edge-litert", "flatbuffers", "coremltools", *(("keras",) if framework == "keras" else ())):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
