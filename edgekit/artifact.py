@@ -68,6 +68,13 @@ class Manifest:
         preprocess: By input name, how raw data becomes a model input (the JSON form of a `Preprocess`), or None.
         labels: Class labels, or None.
         description: The user's, or None.
+        author: Who made the model, or None.
+        licence: Under which terms it may be used, or None.
+        version: The model's own version, or None.
+        compute: What the file's float operators compute in.
+        requires: What the device must have at least: ``{"iOS": "17"}``.
+        images: By input name, the preprocessing that moved into the file, which takes pixels there (the JSON form of a `Preprocess`),
+            or None.
         notes: Concessions, one sentence each.
         tools: Package to version.
         files: Every file of the folder but the manifest, by relative POSIX path.
@@ -86,10 +93,24 @@ class Manifest:
     preprocess: Mapping[str, Any] | None = None
     labels: tuple[str, ...] | None = None
     description: str | None = None
+    author: str | None = None
+    licence: str | None = None
+    version: str | None = None
+    compute: str = "float32"
+    requires: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     evidence: Mapping[str, Any] | None = None
+
+    @property
+    def model_sha256(self) -> str:
+        """Digest of the model, hex; of a model that is a folder, the digest of its files' names and digests, a line each."""
+        if self.model_file in self.files:
+            return self.files[self.model_file].sha256
+        inside = sorted((name, record.sha256) for name, record in self.files.items() if name.startswith(f"{self.model_file}/"))
+        return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in inside).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """The document, valid under ``schemas/artifact-1.json``."""
@@ -105,6 +126,12 @@ class Manifest:
             "preprocess": dict(self.preprocess) if self.preprocess is not None else None,
             "labels": list(self.labels) if self.labels is not None else None,
             "description": self.description,
+            "author": self.author,
+            "licence": self.licence,
+            "version": self.version,
+            "compute": self.compute,
+            "requires": dict(self.requires),
+            "images": dict(self.images) if self.images is not None else None,
             "recipe": self.recipe,
             "ops": [{"name": op.name, "module": op.module, "dtype": op.dtype} for op in self.ops],
             "notes": list(self.notes),
@@ -197,8 +224,7 @@ class Artifact:
         manifest = _read_manifest(folder)
         for name, record in manifest.files.items():
             _check_file(folder, name, record)
-        if manifest.model_file not in manifest.files:
-            raise UsageError(f"{folder / MANIFEST} does not list its model file {manifest.model_file!r}", accepted=list(manifest.files))
+        _check_model(folder, manifest)
         return cls(folder, manifest)
 
     def with_evidence(self, evidence: Mapping[str, Any]) -> Artifact:
@@ -287,6 +313,17 @@ def _check_file(folder: Path, name: str, record: FileRecord) -> None:
         raise UsageError(f"{path} has {size} bytes, its manifest says {record.bytes}", next_step=_AGAIN)
     if _digest(path) != record.sha256:
         raise UsageError(f"{path} was altered: its sha256 is not the manifest's", next_step=_AGAIN)
+
+
+def _check_model(folder: Path, manifest: Manifest) -> None:
+    """A model that is a folder holds what the manifest lists and nothing else, or a reader would take it for another model."""
+    name = manifest.model_file
+    inside = {file for file in manifest.files if file.startswith(f"{name}/")}
+    if name not in manifest.files and not inside:
+        raise UsageError(f"{folder / MANIFEST} does not list its model file {name!r}", accepted=list(manifest.files))
+    found = {p.relative_to(folder).as_posix() for p in (folder / name).rglob("*") if inside and not p.is_dir()}
+    if stray := sorted(found - inside):
+        raise UsageError(f"{folder / stray[0]} is part of the model, but its manifest does not list it", next_step=_AGAIN)
 
 
 def _digest(path: Path) -> str:

@@ -18,7 +18,7 @@ from edgekit.cli.process import importing
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
 
-DTYPES = click.Choice(["int8", "uint8", "int16", "float32"])
+DTYPES = click.Choice(["int8", "uint8", "int16", "float16", "float32"])
 STARTING = "start Python and import"
 
 
@@ -58,6 +58,12 @@ STARTING = "start Python and import"
 @preprocess_options
 @click.option("--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Class labels to embed, one a line.")
 @click.option("--description", help="Text to embed.")
+@click.option("--author", help="Who made the model, to embed.")
+@click.option("--licence", help="Under which terms it may be used, to embed.")
+@click.option("--model-version", "version", help="The model's own version, to embed.")
+@click.option("--images", is_flag=True, help="Inputs take pictures: --scale, --mean and --std move into the file (ios).")
+@click.option("--ios", type=click.Choice(["16", "17", "18"]), help="Oldest iOS to run on; by default the target's.")
+@click.option("--compute", type=click.Choice(["float16", "float32"]), help="Precision of float operators; by default the target's.")
 @click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, such as input:1=100.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Size of the batch dimension.")
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the module.")
@@ -120,8 +126,9 @@ def _only(recipes: dict[str, str], target: str) -> str | None:
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     """The command's options as `edgekit.convert` takes them."""
-    accept, strict = options.pop("accept"), options.pop("strict")
+    accept, strict, ios = options.pop("accept"), options.pop("strict"), options.pop("ios")
     replaced = {
+        "versions": {"ios": ios} if ios else None,
         "preprocess": take_preprocess(options),
         "labels": read_labels(options["labels"]),
         "dims": nested_dims(options["dims"]),
@@ -142,7 +149,7 @@ def _summary(artifact: Artifact) -> list[Any]:
     m = artifact.manifest
     table = Table(box=None, show_header=False)
     table.add_row("artifact", str(artifact.path))
-    table.add_row("model", f"{artifact.model_file.name}, {artifact.model_file.stat().st_size:,} bytes")
+    table.add_row("model", f"{artifact.model_file.name}, {artifact.model_bytes:,} bytes")
     table.add_row("made for", f"{m.target}, recipe {m.recipe}")
     table.add_row("inputs", described(m.inputs))
     table.add_row("outputs", described(m.outputs))

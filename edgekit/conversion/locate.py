@@ -27,10 +27,26 @@ TIMEOUT = 60.0
 
 
 def located(
-    error: ConversionError, graph: Graph, converter: Converter, runtime: Runtime, inputs: Mapping[str, np.ndarray]
+    error: ConversionError,
+    graph: Graph,
+    converter: Converter,
+    runtime: Runtime,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    encoding: Encoding,
 ) -> ConversionError:
-    """The same error, with the operator, its module and its shapes, if a cut before the whole reproduces it."""
-    node = first_failing(graph, converter, runtime, inputs)
+    """The same error, with the operator, its module and its shapes, if a cut before the whole reproduces it.
+
+    Args:
+        error: What is wrong with the whole file.
+        graph: What was written.
+        converter: By which it was.
+        runtime: Runs the files.
+        inputs: To run them on.
+        encoding: How the file was written; its cuts have floats in and out, and no labels.
+    """
+    plain = replace(encoding, input_dtype="float32", output_dtype="float32", labels=None)
+    node = first_failing(graph, converter, runtime, inputs, plain)
     if node is None:
         return error
     shapes = [shape_of(n) for n in node.all_input_nodes if isinstance(n.meta.get("val"), torch.Tensor)]
@@ -41,14 +57,16 @@ def located(
     )
 
 
-def first_failing(graph: Graph, converter: Converter, runtime: Runtime, inputs: Mapping[str, np.ndarray]) -> fx.Node | None:
+def first_failing(
+    graph: Graph, converter: Converter, runtime: Runtime, inputs: Mapping[str, np.ndarray], encoding: Encoding
+) -> fx.Node | None:
     """The first operator whose result a file does not compute as the graph does; None if every cut is right."""
     cuts = _cuts(graph)
     low, high = 0, len(cuts)
     while low < high:
         report("looking for the operator at fault", low, len(cuts))
         middle = (low + high) // 2
-        if _fails(_cut(graph, cuts[middle]), converter, runtime, inputs):
+        if _fails(_cut(graph, cuts[middle]), converter, runtime, inputs, encoding):
             high = middle
         else:
             low = middle + 1
@@ -80,16 +98,16 @@ def _cut(graph: Graph, after: fx.Node) -> Graph:
     return replace(result, outputs=(TensorSpec("cut", shape_of(after), "float32"),))
 
 
-def _fails(graph: Graph, converter: Converter, runtime: Runtime, inputs: Mapping[str, np.ndarray]) -> bool:
+def _fails(graph: Graph, converter: Converter, runtime: Runtime, inputs: Mapping[str, np.ndarray], encoding: Encoding) -> bool:
     with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
         folder = Path(name)
         try:
-            emitted = converter.emit(graph, folder, Encoding())
+            emitted = converter.emit(graph, folder, encoding)
         except EdgekitError:
             return False
         try:
-            expected = expect(graph, inputs)
-            check(runtime, folder / emitted.model_file, emitted, Encoding(), inputs=inputs, expected=expected, timeout=TIMEOUT)
+            expected = expect(graph, inputs, encoding.compute)
+            check(runtime, folder / emitted.model_file, emitted, encoding, inputs=inputs, expected=expected, timeout=TIMEOUT)
         except EdgekitError:
             return True
     return False

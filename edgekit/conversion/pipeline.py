@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,20 +18,17 @@ from edgekit.conversion.check import check
 from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
-from edgekit.conversion.room import check_room
 from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
 from edgekit.conversion.resolve import Request, resolve
+from edgekit.conversion.room import check_room
 from edgekit.conversion.running import run_graph, runtime_for
 from edgekit.conversion.steps import OnStep, Steps
 from edgekit.conversion.vendor import emit_by_vendor, vendor_scheme
 from edgekit.data import Samples, read_samples
-from edgekit.errors import UsageError
 from edgekit.plugins import Converter, Emitted, Encoding
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Context, Pass, Recipe
-from edgekit.recipes import load_recipe
-from edgekit.schemes import parse_scheme
-from edgekit.targets import Target, load_target
+from edgekit.targets import Target
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -197,7 +194,7 @@ def _checked(
     try:
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, expected=expected)
     except Untraced as error:
-        raise located(error, graph, converter, runtime, inputs, request.encoding) from None
+        raise located(error, graph, converter, runtime, inputs, encoding=request.encoding) from None
     check_room(request.target, folder / emitted.model_file, runtime)
     return tuple(
         f"rounding alone moves output {name!r} by {share:.0%} of its size on the samples it was checked on"

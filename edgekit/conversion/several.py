@@ -125,7 +125,7 @@ def convert_all(
         jobs: Targets converted at a time; None for twice the CPUs, since a conversion waits for its checks half of the time.
         on_step: Told the target, the name and the seconds of each step.
         nursery: One of `workers` that was started earlier; None starts one.
-        **options: Further arguments of `edgekit.convert`, for all targets.
+        **options: Further arguments of `edgekit.convert`, for all targets; `images`, `compute` and `versions` for those that have such.
 
     Returns:
         An outcome a target, each an artifact or an error.
@@ -152,7 +152,8 @@ def convert_all(
         shared = options | {"preprocess": preprocess, "batch": batch, "samples": samples}
         if given is None:
             shared["calibration"] = calibration  # none, or noise
-        own = {name: {"target": target, "out": folders[name], "recipe": recipes[name]} for name, target in chosen.items()}
+        fitting = _fitting(shared, chosen)
+        own = {n: {"target": target, "out": folders[n], "recipe": recipes[n], **fitting[n]} for n, target in chosen.items()}
         work = [Job(name, f"{__name__}:conversion", {"shared": scratch, "options": packed(shared | own[name])}) for name in chosen]
         outcomes = {o.target: o for o in _outcomes(hatched.run(work, jobs or 2 * _cpus()), folders, on_step)}
     return Conversions(tuple(outcomes[name] for name in chosen))
@@ -174,6 +175,23 @@ def _chosen(targets: Sequence[str | Path]) -> dict[str, str | Path]:
     if not chosen:
         raise UsageError("no target is named", next_step="edgekit targets")
     return chosen
+
+
+def _fitting(options: Mapping[str, Any], targets: Mapping[str, str | Path]) -> dict[str, dict[str, Any]]:
+    """By target, the options that mean something to some targets only; one that means nothing to any is left for all, to be refused."""
+    known = {name: load_target(target) for name, target in targets.items()}
+    images, compute, versions = options.get("images") or False, options.get("compute"), options.get("versions") or {}
+    takes_images = {name for name, t in known.items() if t.images} or set(known)
+    computes = {name for name, t in known.items() if compute in t.compute} or set(known)
+    having = {o: {n for n, t in known.items() if t.platform is not None and t.platform.option == o} or set(known) for o in versions}
+    return {
+        name: {
+            "images": images if name in takes_images else False,
+            "compute": compute if name in computes else None,
+            "versions": {option: version for option, version in versions.items() if name in having[option]},
+        }
+        for name in known
+    }
 
 
 def _recipes(recipe: Recipes, targets: Mapping[str, Any]) -> dict[str, Recipe | None]:

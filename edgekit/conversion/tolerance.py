@@ -19,8 +19,10 @@ from edgekit.conversion.expected import UNSTABLE, Expected, distance
 from edgekit.conversion.running import run_graph
 from edgekit.graph import Graph, grid_of, is_call, op_name
 
-FLOAT_ERROR = 2.0**-18
-"""Relative error of a float operator: sums of thousands of products in another order."""
+FLOAT_ERROR = {"float32": 2.0**-18, "float16": 2.0**-10}
+"""Relative error of a float operator: sums of thousands of products in another order; in half precision, its last bit."""
+FLOOR = {"float32": 1e-5, "float16": 2.0**-9}
+"""Share of an output that a right file may differ by even if no error spreads."""
 MARGIN = 3.0
 """Right files measured up to 1.1 of the spread with integer kernels, 0.1 with float ones, over the reference models."""
 DRAWS = 8
@@ -28,18 +30,22 @@ DRAWS = 8
 SMALL = 64
 
 
-def expect(graph: Graph, inputs: Mapping[str, np.ndarray]) -> Expected:
+def expect(graph: Graph, inputs: Mapping[str, np.ndarray], compute: str = "float32") -> Expected:
     """Run the final graph on samples, as it is and disturbed.
 
     Args:
         graph: Quantized or not.
         inputs: Samples by input name.
+        compute: What the file's float operators compute in.
     """
     outputs = run_graph(graph, inputs, "predicting the file's outputs")
     draws = DRAWS if min(v.size for v in outputs.values()) < SMALL else 1
-    jittered = [run_graph(graph, inputs, "measuring how rounding spreads", run=_Jittered(graph.module, i).run) for i in range(draws)]
+    jittered = [
+        run_graph(graph, inputs, "measuring how rounding spreads", run=_Jittered(graph.module, i, FLOAT_ERROR[compute]).run)
+        for i in range(draws)
+    ]
     spread = {name: float(np.sqrt(np.mean([distance(j[name], v) ** 2 for j in jittered]))) for name, v in outputs.items()}
-    floor = _floors(graph, outputs)
+    floor = _floors(graph, outputs, FLOOR[compute])
     size = {name: distance(value, np.zeros_like(value)) for name, value in outputs.items()}
     moved = {n: spread[n] / size[n] for n, value in outputs.items() if value.dtype.kind == "f" and size[n] > 0}
     return Expected(outputs, {n: MARGIN * s + floor[n] for n, s in spread.items()}, {n: m for n, m in moved.items() if m > UNSTABLE})
@@ -51,7 +57,7 @@ def expect_roughly(graph: Graph, inputs: Mapping[str, np.ndarray]) -> Expected:
     return Expected(outputs, {n: 0.5 * max(distance(v, np.zeros_like(v)), 0.5) for n, v in outputs.items()}, {})
 
 
-def _floors(graph: Graph, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+def _floors(graph: Graph, outputs: Mapping[str, np.ndarray], share: float) -> dict[str, float]:
     """What a file may differ by even if no error spreads: one step of a grid, the last bits of a float, one tie among choices."""
     (end,) = [n for n in graph.nodes if n.op == "output"]
     results: Any = end.args[0]
@@ -61,15 +67,16 @@ def _floors(graph: Graph, outputs: Mapping[str, np.ndarray]) -> dict[str, float]
         if value.dtype.kind in "iub":
             floors[spec.name] = 0.25
         else:
-            floors[spec.name] = grid.scale[0] if grid is not None else 1e-5 * distance(value, np.zeros_like(value)) + 1e-6
+            floors[spec.name] = grid.scale[0] if grid is not None else share * distance(value, np.zeros_like(value)) + 1e-6
     return floors
 
 
 class _Jittered(fx.Interpreter):
-    """Runs a graph with an error at every operator: half a step, uniformly, where it rounds; `FLOAT_ERROR` elsewhere."""
+    """Runs a graph with an error at every operator: half a step, uniformly, where it rounds; a relative `error` elsewhere."""
 
-    def __init__(self, module: fx.GraphModule, seed: int) -> None:
+    def __init__(self, module: fx.GraphModule, seed: int, error: float) -> None:
         super().__init__(module)
+        self.error = error
         self.generator = torch.Generator().manual_seed(seed)
 
     def run_node(self, n: fx.Node) -> Any:
@@ -86,7 +93,7 @@ class _Jittered(fx.Interpreter):
             args = (self._shifted(args[0], _dynamic_steps(args[0])), *args[1:])
         result = self.call_function(n.target, args, dict(kwargs))
         if isinstance(result, Tensor) and result.is_floating_point():
-            return result * (1 + FLOAT_ERROR * torch.randn(result.shape, generator=self.generator))
+            return result * (1 + self.error * torch.randn(result.shape, generator=self.generator))
         return result
 
     def _shifted(self, value: Tensor, step: float | Tensor) -> Tensor:

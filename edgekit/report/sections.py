@@ -111,7 +111,7 @@ def origin(artifact: Artifact, profile: Profile | None) -> Section:
     facts: list[tuple[str, str]] = [
         ("source", f"{m.source.name} ({m.source.framework})"),
         ("source digest", m.source.digest),
-        ("model digest", m.files[m.model_file].sha256),
+        ("model digest", m.model_sha256),
         ("target", m.target),
         ("recipe", m.recipe),
         ("batch size", str(m.batch)),

@@ -58,10 +58,10 @@ def _parity(verdict: Verdict) -> Card:
 
 
 def _size(artifact: Artifact, baseline: Artifact | None) -> Card:
-    here = artifact.model_file.stat().st_size
+    here = artifact.model_bytes
     lines = [f"{here:,} bytes"]
     if baseline is not None:
-        other = baseline.model_file.stat().st_size
+        other = baseline.model_bytes
         lines.append(f"{other / here:.2f} × smaller than {baseline.path.resolve().name} ({size(other)})")
     return Card("model file", size(here), tuple(lines))
 

@@ -98,6 +98,7 @@ class Target:
         ram_bytes: Room for activations, or None.
         compute: Precisions the device computes float operators in, its default first.
         platform: Versions of the device's system and what each reads, or None where that makes no difference.
+        images: Whether the format has inputs that apps give as pictures.
         extra: What else the file says.
     """
 
@@ -114,6 +115,7 @@ class Target:
     ram_bytes: int | None = None
     compute: tuple[str, ...] = ("float32",)
     platform: Platform | None = None
+    images: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, version: str) -> Target:

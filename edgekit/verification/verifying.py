@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.artifact import Artifact
+from edgekit.conversion.images import from_pixels, pictures
 from edgekit.conversion.running import BATCH, encoded, request, run_file, run_graph, runtime_for
 from edgekit.data import Samples, read_samples
 from edgekit.errors import UsageError
@@ -85,6 +86,7 @@ def verify(
     options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust, "batch": artifact.manifest.batch}
     graph, notes = reference_graph(artifact, model, **options)
     if graph is not None:
+        graph = _with_pictures(graph, artifact)
         _same_interface(artifact, graph)
     verdict = _judged(subject, graph, given, metric=metric, gates=gates, notes=notes)
     if record:
@@ -105,6 +107,15 @@ class Subject:
         manifest = self.artifact.manifest
         job = request(self.artifact.model_file, self.delegate)
         return run_file(self.runtime, job, inputs=manifest.inputs, outputs=manifest.outputs, samples=inputs)
+
+
+def _with_pictures(graph: Graph, artifact: Artifact) -> Graph:
+    """The float model with the preprocessing that moved into the artifact's file moved into it too."""
+    moved = artifact.manifest.images
+    if not moved:
+        return graph
+    steps = {name: Preprocess.from_json(step) for name, step in moved.items()}
+    return from_pixels(graph, pictures(graph.inputs, list(steps), steps))
 
 
 def _same_interface(artifact: Artifact, graph: Graph) -> None:
@@ -139,7 +150,7 @@ def _judged(
     result = _measured(metric, wanted, got, None if data is None else data.labels, needed=gates.need_metric)
     manifest = subject.artifact.manifest
     return Verdict(
-        model_sha256=manifest.files[manifest.model_file].sha256,
+        model_sha256=manifest.model_sha256,
         runtime=subject.runtime.name,
         delegate=subject.delegate,
         samples=count(inputs),

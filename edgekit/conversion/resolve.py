@@ -1,0 +1,118 @@
+"""What a conversion was asked for, with the target's defaults filled in and everything refused that no target has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgekit.conversion.concessions import checked_kinds
+from edgekit.conversion.images import Picture
+from edgekit.conversion.vendor import vendor_scheme
+from edgekit.errors import UsageError
+from edgekit.plugins import Encoding
+from edgekit.preprocess import Preprocess
+from edgekit.recipe import Recipe
+from edgekit.recipes import load_recipe
+from edgekit.schemes import parse_scheme
+from edgekit.targets import Target, load_target
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `convert` was asked for, resolved.
+
+    Attributes:
+        target: The device class, at the version of its platform asked for.
+        recipe: What to do to the model.
+        encoding: How to write it.
+        emitter: ``edgekit``, or ``vendor``.
+        accept: Kinds of concession that are acceptable; None for all.
+        preprocess: Of all inputs, or by input name; of what is left to do outside of the file.
+        images: Inputs the file takes as pictures; True until the model is loaded for all that can be.
+        pictures: Those inputs, once the model is loaded.
+    """
+
+    target: Target
+    recipe: Recipe
+    encoding: Encoding
+    emitter: str
+    accept: tuple[str, ...] | None
+    preprocess: Preprocess | Mapping[str, Preprocess] | None
+    images: bool | tuple[str, ...] = False
+    pictures: tuple[Picture, ...] = ()
+
+    def with_pictures(self, found: tuple[Picture, ...], inputs: Sequence[str]) -> Request:
+        """The same once it is known which inputs are pictures: what is left of their preprocessing, and their colours in the file."""
+        declared = self.preprocess
+        steps = dict(declared) if isinstance(declared, Mapping) else {} if declared is None else dict.fromkeys(inputs, declared)
+        encoding = replace(self.encoding, images={p.name: p.colour for p in found})
+        return replace(self, encoding=encoding, preprocess={**steps, **{p.name: p.outside for p in found}}, pictures=found)
+
+
+def resolve(
+    target: str | Path | Target,
+    recipe: str | Path | Recipe | None,
+    *,
+    texts: Encoding,
+    input_dtype: str | None,
+    output_dtype: str | None,
+    emitter: str,
+    accept: Sequence[str] | None,
+    preprocess: Preprocess | Mapping[str, Preprocess] | None,
+    compute: str | None = None,
+    versions: Mapping[str, str] | None = None,
+    images: bool | Sequence[str] = False,
+) -> Request:
+    """Arguments as of `edgekit.convert`, its labels and descriptions as `texts`.
+
+    Raises:
+        UsageError: A name or a combination that does not exist.
+    """
+    if emitter not in ("edgekit", "vendor"):
+        raise UsageError(f"unknown emitter {emitter!r}", accepted=["edgekit", "vendor"])
+    device = at_versions(target if isinstance(target, Target) else load_target(target), versions or {})
+    chosen = load_recipe(recipe if recipe is not None else device.recipe)
+    integer = any(parse_scheme(s).static for s in _schemes(chosen))
+    encoding = replace(
+        texts,
+        input_dtype=input_dtype or chosen.input_dtype or (device.input_dtype if integer else "float32"),
+        output_dtype=output_dtype or chosen.output_dtype or (device.output_dtype if integer else "float32"),
+        compute=_compute(device, compute),
+        platform=device.platform,
+    )
+    if emitter == "vendor":
+        vendor_scheme(chosen, device.format, encoding)
+    if images and not device.images:
+        raise UsageError(
+            f"target {device.name!r} takes no pictures as inputs", accepted="targets such as ios", next_step="leave out --images"
+        )
+    kinds = None if accept is None else checked_kinds(accept)
+    return Request(device, chosen, encoding, emitter, kinds, preprocess, images if isinstance(images, bool) else tuple(images))
+
+
+def at_versions(target: Target, versions: Mapping[str, str]) -> Target:
+    """The target at the version given for its platform.
+
+    Args:
+        target: The device class.
+        versions: By a platform's option (``ios``), the oldest version to run on.
+
+    Raises:
+        UsageError: The target has no such platform, or that no such version.
+    """
+    for option, version in versions.items():
+        if target.platform is None or target.platform.option != option:
+            raise UsageError(f"target {target.name!r} has no versions of {option!r}", next_step=f"leave out --{option}")
+        target = target.at(str(version))
+    return target
+
+
+def _compute(target: Target, asked: str | None) -> str:
+    if asked is not None and asked not in target.compute:
+        raise UsageError(f"target {target.name!r} does not compute in {asked}", accepted=target.compute, next_step="leave out --compute")
+    return asked or target.compute[0]
+
+
+def _schemes(recipe: Recipe) -> list[str]:
+    return [p.scheme for p in recipe.passes if hasattr(p, "scheme")]
