@@ -18,6 +18,8 @@ from edgekit_runtimes.transports._adb_line import AdbLine
 from edgekit_runtimes.transports._posix import PosixTransport
 
 CACHE = "/data/local/tmp/edgekit"
+LOOPBACK = "loopback"
+"""The place of the emulated device."""
 INSTALL = "apt-get install adb   (or Android's platform-tools)"
 ADVICE = {
     "unauthorized": "unlock the device and accept this computer's key",
@@ -42,6 +44,7 @@ class Adb:
             ready = state == "device"
             advice = next((text for word, text in ADVICE.items() if state.startswith(word)), None)
             yield Found(f"adb:{serial}", description, ready, missing=None if ready else f"it is {state}", next_step=advice)
+        yield _emulated()
         if not devices:
             yield Found("adb", "no Android device is attached", False, missing="a device", next_step="plug one in with USB debugging on")
 
@@ -50,8 +53,21 @@ class Adb:
         client = client_path()
         if client is None:
             raise DeviceUnavailable("the program adb is not installed", next_step=INSTALL)
+        if address.place == LOOPBACK:
+            from edgekit_runtimes.transports._loopback.arm64 import LoopbackAdb  # noqa: PLC0415 - brings the emulator
+
+            return LoopbackAdb(client, CACHE)
         found = Address("adb", _serial(address.place))
         return PosixTransport(found, AdbLine(found, client), CACHE)
+
+
+def _emulated() -> Found:
+    """The loopback device: it needs what an emulated board needs."""
+    from edgekit_runtimes.transports.qemu_user import TRANSPORT as BOARDS  # noqa: PLC0415
+
+    board = next(found for found in BOARDS.find() if found.address == "qemu:cortex-a76")
+    description = "emulated Android arm64: adb's own protocol on a loopback port, programs under QEMU"
+    return Found(f"adb:{LOOPBACK}", description, board.ready, True, board.missing, board.next_step)
 
 
 def client_path() -> str | None:

@@ -14,14 +14,14 @@ from edgekit_runtimes.transports._loopback.messages import Connection, Stream
 from edgekit_runtimes.transports._loopback.shell import Shell
 from edgekit_runtimes.transports._loopback.sync import FileService
 
-STORAGE = "data/local/tmp"
+STORAGE, PROGRAMS = "data/local/tmp", "system/bin"
 PROPERTIES = {
     "ro.build.version.release": "15",
     "ro.build.version.sdk": "35",
     "ro.product.manufacturer": "edgekit",
     "ro.product.model": "loopback",
 }
-EMULATED = "edgekit's loopback adb device, programs under "
+BATTERY = "Current Battery Service state:\n  AC powered: false\n  USB powered: true\n  level: 87\n  scale: 100\n  temperature: 271"
 
 
 class LoopbackDevice:
@@ -29,7 +29,9 @@ class LoopbackDevice:
 
     Args:
         root: Empty or earlier used folder that holds its files.
-        launchers: By architecture, the command to run its programs with (``{"aarch64": ("qemu-aarch64", "-cpu", "cortex-a76")}``).
+        launchers: By architecture, shell text to put before its programs (``{"aarch64": "qemu-aarch64 -cpu cortex-a76"}``).
+        places: Further files of the device that scripts may name, and where they are here.
+        programs: Further programs of the device, by name what they print.
         properties: What ``getprop`` says, over `PROPERTIES`.
         environment: Of its processes.
         capacity: Bytes of storage, or None.
@@ -40,18 +42,20 @@ class LoopbackDevice:
         self,
         root: Path,
         *,
-        launchers: Mapping[str, tuple[str, ...]] | None = None,
+        launchers: Mapping[str, str] | None = None,
+        places: Mapping[str, Path] | None = None,
+        programs: Mapping[str, str] | None = None,
         properties: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         capacity: int | None = None,
         port: int = 0,
     ) -> None:
         self.root, self.capacity = root.resolve(), capacity
-        emulator = {"ro.edgekit.emulator": EMULATED + ", ".join(Path(w[0]).name for w in launchers.values())} if launchers else {}
-        self.properties = {**PROPERTIES, **emulator, **(properties or {})}
-        self.shell = Shell(self.root, launchers or {}, environment or {})
+        self.properties = {**PROPERTIES, **(properties or {})}
+        ours = {f"/{name}": self.root / name for name in (STORAGE, PROGRAMS)}
+        self.shell = Shell(self.root, {**ours, **(places or {})}, launchers or {}, environment or {})
         self._connections: list[Connection] = []
-        self._furnish()
+        self._furnish(programs or {})
         self._listen(port)
 
     def __enter__(self) -> LoopbackDevice:
@@ -104,15 +108,14 @@ class LoopbackDevice:
         used = sum(p.stat().st_size for p in (self.root / STORAGE).rglob("*") if p.is_file())
         return (1 << 62) if self.capacity is None else self.capacity - used
 
-    def _furnish(self) -> None:
-        """Its storage, and the two Android programs that facts are asked of."""
+    def _furnish(self, more: Mapping[str, str]) -> None:
+        """Its storage, and the Android programs that facts are asked of."""
         (self.root / STORAGE).mkdir(parents=True, exist_ok=True)
-        programs = self.root / "system" / "bin"
-        programs.mkdir(parents=True, exist_ok=True)
+        folder = self.root / PROGRAMS
+        folder.mkdir(parents=True, exist_ok=True)
         listing = "\n".join(f"[{key}]: [{value}]" for key, value in sorted(self.properties.items()))
-        battery = "Current Battery Service state:\n  AC powered: false\n  USB powered: true\n  level: 87\n  scale: 100\n  temperature: 271"
-        for name, text in (("getprop", listing), ("dumpsys", battery)):
-            program = programs / name
+        for name, text in {"getprop": listing, "dumpsys": BATTERY, **more}.items():
+            program = folder / name
             program.write_text(f"#!/bin/sh\nprintf '%s\\n' {shlex.quote(text)}\n")
             program.chmod(0o755)
 

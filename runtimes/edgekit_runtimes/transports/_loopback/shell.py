@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import signal
 import struct
 import subprocess
@@ -20,8 +19,6 @@ from edgekit_runtimes.transports._loopback.messages import Stream
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 """Packets of shell protocol 2."""
-FOLDERS = ("/data/local/tmp", "/system/bin")
-"""The device's folders that scripts may name; in a script they become folders under the emulator's root."""
 
 
 @dataclass
@@ -30,13 +27,15 @@ class Shell:
 
     Attributes:
         root: Folder that holds the device's files.
-        launchers: By architecture, the command to put before a program built for it.
+        places: Paths on the device that scripts may name, and where they are here.
+        launchers: By architecture, shell text to put before a program built for it.
         environment: Of every process.
         running: Processes that live.
     """
 
     root: Path
-    launchers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    places: Mapping[str, Path]
+    launchers: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     running: set[subprocess.Popen[bytes]] = field(default_factory=set)
 
@@ -86,19 +85,18 @@ class Shell:
             process.wait()
 
     def local(self, command: str) -> str:
-        """The script with the device's folders replaced and launchers put before foreign programs in command position."""
-        for folder in FOLDERS:
-            command = command.replace(folder, f"{self.root}{folder}")
+        """The script with the device's paths replaced and launchers put before foreign programs in command position."""
+        for there, here in self.places.items():
+            command = command.replace(there, str(here))
         if not self.launchers:
             return command
-        path = rf"(['\"]?)({re.escape(str(self.root))}[^\s'\"]+)\1"
-        return re.sub(rf"((?:^|[;&|(]|\bexec)\s*){path}", self._launched, command)
+        path = rf"(?P<quote>['\"]?)(?P<file>{re.escape(str(self.root))}[^\s'\"]+)(?P=quote)"
+        return re.sub(rf"(?P<before>(?:^|[;&|(]|\bexec)\s*){path}", self._launched, command)
 
     def _launched(self, found: re.Match[str]) -> str:
-        file = Path(found[3])
-        built = architecture(file) if file.is_file() else None
-        launcher = self.launchers.get(built or "", ())
-        return f"{found[1]}{''.join(shlex.quote(word) + ' ' for word in launcher)}{found[2]}{found[3]}{found[2]}"
+        file = Path(found["file"])
+        launcher = self.launchers.get(architecture(file) or "" if file.is_file() else "", "")
+        return f"{found['before']}{launcher} {found['quote']}{file}{found['quote']}" if launcher else found[0]
 
 
 def _pump(stream: Stream, kind: int | None, source: IO[bytes]) -> None:
