@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from shutil import copyfile
 
@@ -76,6 +77,12 @@ class Host(PosixTransport):
         if executable:
             require_architecture(file, self.machine().architecture)
         return str(file.resolve())
+
+    def close(self) -> None:
+        """See `edgekit.devices.Device`."""
+        super().close()
+        with suppress(OSError):  # another run of ours has something in it
+            Path(self.cache).rmdir()
 
 
 class Hosts:

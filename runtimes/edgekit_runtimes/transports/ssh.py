@@ -27,7 +27,7 @@ class Ssh:
         for name in names:
             yield Found(f"ssh:{name}", "from ~/.ssh/config, not contacted")
         if not names:
-            yield Found("ssh:USER@HOST", "any board you can log in to with a key; none is in ~/.ssh/config")
+            yield Found("ssh", "boards over SSH", False, missing="a Host in ~/.ssh/config", next_step="or name one: ssh:USER@HOST")
 
     def open(self, address: Address) -> Transport:
         """See `edgekit.devices.Transports`."""
