@@ -73,6 +73,7 @@ class Manifest:
         version: The model's own version, or None.
         compute: What the file's float operators compute in.
         requires: What the device must have at least: ``{"iOS": "17"}``.
+        build: The command to be run on the device, in the folder, to make what it loads; empty where it loads the model file itself.
         images: By input name, the preprocessing that moved into the file, which takes pixels there (the JSON form of a `Preprocess`),
             or None.
         notes: Concessions, one sentence each.
@@ -98,6 +99,7 @@ class Manifest:
     version: str | None = None
     compute: str = "float32"
     requires: Mapping[str, str] = field(default_factory=dict)
+    build: tuple[str, ...] = ()
     images: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
@@ -131,6 +133,7 @@ class Manifest:
             "version": self.version,
             "compute": self.compute,
             "requires": dict(self.requires),
+            "build": list(self.build),
             "images": dict(self.images) if self.images is not None else None,
             "recipe": self.recipe,
             "ops": [{"name": op.name, "module": op.module, "dtype": op.dtype} for op in self.ops],
@@ -161,6 +164,7 @@ class Manifest:
                 "labels": tuple(data["labels"]) if data["labels"] is not None else None,
                 "ops": tuple(EmittedOp(**op) for op in data["ops"]),
                 "notes": tuple(data["notes"]),
+                "build": tuple(data.get("build", ())),
                 "files": {name: FileRecord(**record) for name, record in data["files"].items()},
             }
         )

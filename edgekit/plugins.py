@@ -40,6 +40,7 @@ class Encoding:
         compute: What float operators compute in: ``float32`` or ``float16``.
         images: Names of inputs that take pixels 0…255 of shape (1, channels, height, width), to the order of their colours: ``RGB``,
             ``BGR`` or ``GRAY``.
+        batches: The smallest, the usual and the largest batch of a file that takes any between; None for one fixed batch.
         platform: Which version of the device's system the file is for, and what it reads; None where that makes no difference.
     """
 
@@ -52,6 +53,7 @@ class Encoding:
     version: str | None = None
     compute: str = "float32"
     images: Mapping[str, str] = field(default_factory=dict)
+    batches: tuple[int, int, int] | None = None
     platform: Platform | None = None
 
 
@@ -99,6 +101,8 @@ class Emitted:
         ops: In execution order.
         notes: Concessions the manifest must list (an op left in float, a transpose at an edge).
         requires: What the device must have at least: ``{"iOS": "17"}``.
+        build: The command to be run on the device, in the artifact's folder, to make what the device loads; empty where it loads
+            the file itself.
         weights: What reading the file back must give; the check after a conversion compares. Empty where a converter does not say.
     """
 
@@ -108,6 +112,7 @@ class Emitted:
     ops: tuple[EmittedOp, ...]
     notes: tuple[str, ...] = ()
     requires: Mapping[str, str] = field(default_factory=dict)
+    build: tuple[str, ...] = ()
     weights: tuple[EmittedWeight, ...] = field(default=(), compare=False, repr=False)
 
 

@@ -268,6 +268,7 @@ def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int) -> M
         version=request.encoding.version,
         compute=request.encoding.compute,
         requires=emitted.requires,
+        build=emitted.build,
         images={p.name: p.step.to_json() for p in request.pictures} or None,
         notes=emitted.notes,
         tools=tool_versions(graph.source.framework),

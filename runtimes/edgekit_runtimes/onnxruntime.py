@@ -28,7 +28,7 @@ class OnnxRuntime:
     """
 
     name: str = "onnxruntime"
-    formats: tuple[str, ...] = ("onnx",)
+    formats: tuple[str, ...] = ("onnx", "tensorrt")
     extra: str = "jetson"
 
     def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
