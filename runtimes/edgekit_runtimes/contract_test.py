@@ -1,5 +1,6 @@
 """What every runtime promises, held against each that has a converter to write it a model."""
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -119,10 +120,12 @@ def test_a_missing_file_is_refused(made, tmp_path):
 
 def test_truncated_files_give_an_error_whatever_happens(made, tmp_path):
     runtime, model, _ = made
-    content = model.read_bytes()
+    whole = max((p for p in [model, *model.rglob("*")] if p.is_file()), key=lambda p: p.stat().st_size)  # a model may be a folder
+    content = whole.read_bytes()
     for cut in np.linspace(8, len(content) - 8, 6).astype(int):
-        path = tmp_path / model.name
-        path.write_bytes(content[:cut])
+        path = tmp_path / f"{cut}" / model.name
+        shutil.copytree(model.parent, path.parent)
+        (path.parent / whole.relative_to(model.parent)).write_bytes(content[:cut])
         with pytest.raises(EdgekitError):
             runtime.run(RunRequest(path), samples())
 

@@ -1,0 +1,43 @@
+"""What the Core ML evaluator does inside its worker process: torch, protobuf and numpy; no coremltools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit_runtimes._coreml.constants import constants
+from edgekit_runtimes._coreml.limits import limited
+from edgekit_runtimes._coreml.package import open_package
+from edgekit_runtimes._coreml.program import read_program
+from edgekit_runtimes._sessions import Answer, Arrays
+
+
+def run(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """Run every sample."""
+    import torch  # noqa: PLC0415 - reading weights needs none of it
+
+    from edgekit_runtimes._coreml.session import CoreMLSession  # noqa: PLC0415
+
+    torch.set_num_threads(arguments["threads"])
+    return {}, CoreMLSession(Path(arguments["model"])).run(arrays)
+
+
+def inspect(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """Load; say what is in the file."""
+    from edgekit_runtimes._coreml.session import CoreMLSession  # noqa: PLC0415
+
+    session = CoreMLSession(Path(arguments["model"]))
+    steps = [operation for operation in session.evaluator.program.operations if not operation.constant]
+    ops = [{"index": i, "name": op.kind, "outputs": [p.name for p in op.outputs], "delegated": False} for i, op in enumerate(steps)]
+    ports = {side: [edge.spec().to_json() for edge in getattr(session.interface, side)] for side in ("inputs", "outputs")}
+    return {**ports, "ops": ops}, {}
+
+
+def weights(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """Every constant, decompressed."""
+    path = Path(arguments["model"])
+    with limited(path):
+        found = constants(read_program(open_package(path)))
+    return {}, {name: np.ascontiguousarray(c.array) for name, c in found.items() if c.array.dtype.kind not in "US"}

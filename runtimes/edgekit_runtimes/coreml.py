@@ -1,0 +1,82 @@
+"""The Core ML reference evaluator: what a ``.mlpackage`` says, computed with torch in a worker process.
+
+It answers on any machine what numbers a file stands for, in the precision the file declares. It is not Core ML: it says nothing of
+latency, of what a Neural Engine accumulates in half precision, or of what a compiler fuses.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgekit import worker
+from edgekit.plugins import RunRequest, require
+
+
+@dataclass(frozen=True)
+class CoreML:
+    """Evaluates ``.mlpackage`` folders.
+
+    `RunRequest.delegate` means nothing to it. `RunRequest.options` takes ``timeout`` (seconds, 600).
+
+    Attributes:
+        measures: What its answers are good for, as verdicts say it.
+    """
+
+    name: str = "coreml"
+    formats: tuple[str, ...] = ("coreml",)
+    extra: str = "coreml"
+    measures: str = "numerics, not latency"
+
+    def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Run each sample, a batch of the model at a time.
+
+        Args:
+            request: The package.
+            inputs: By feature name, arrays of shape (samples, *input shape without batch) in the file's dtypes. An image takes pixels
+                0…255, uint8 or float32 of shape (samples, channels, height, width), in the colour order that the file states.
+
+        Returns:
+            Outputs by feature name, of shape (samples, *output shape without batch), in the file's dtypes. Of a classifier the
+            probabilities, and beside them the labels as strings, of shape (samples,).
+
+        Raises:
+            LoadError: The package cannot be read.
+            DataError: The inputs are not the model's.
+            ConversionError: The evaluator lacks an operator, or an operation cannot be computed.
+            WorkerCrashed: It hung or ran out of memory.
+        """
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        return dict(self._call("run", request, arrays)[1])
+
+    def inspect(self, request: RunRequest) -> dict[str, Any]:
+        """Load the package.
+
+        Returns:
+            ``inputs`` and ``outputs`` (as `TensorSpec.to_json`); ``ops``: for each its ``index``, ``name``, ``outputs`` and
+            ``delegated`` (always false). Constants are no operators.
+        """
+        return self._call("inspect", request, {})[0]
+
+    def weights(self, request: RunRequest) -> dict[str, np.ndarray]:
+        """Every constant by its name in the program, decompressed; see `edgekit.plugins.ReadsBack`. Raises what `run` raises."""
+        return self._call("weights", request, {})[1]
+
+    def version(self) -> str:
+        """``coremltools 9.0 messages, torch 2.13.0``."""
+        require("coremltools", self.extra)
+        return f"coremltools {importlib.metadata.version('coremltools')} messages, torch {importlib.metadata.version('torch')}"
+
+    def _call(self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        require("coremltools", self.extra)
+        arguments = {"model": str(request.model.resolve()), "threads": request.threads}
+        return worker.run(
+            f"edgekit_runtimes._coreml.worker:{function}", arguments, arrays, timeout=float(request.options.get("timeout", 600.0))
+        )
+
+
+RUNTIME = CoreML()
