@@ -5,23 +5,26 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgekit import worker
 from edgekit.devices import Address, Completed
 from edgekit.errors import DeviceFailed, DeviceUnavailable
 from edgekit_runtimes.native import marks
 from edgekit_runtimes.native.marks import Mark
 from edgekit_runtimes.native.sysroot import PROCESSORS, sysroot
 from edgekit_runtimes.transports._adb_line import AdbLine
-from edgekit_runtimes.transports._loopback.device import LoopbackDevice
+from edgekit_runtimes.transports._loopback.device import PROGRAMS, LoopbackDevice
 from edgekit_runtimes.transports._posix import PosixTransport
-from edgekit_runtimes.transports.qemu_user import ARCHITECTURE, QemuUser, QemuUsers
+from edgekit_runtimes.transports._qemu import qemu
+from edgekit_runtimes.transports.qemu_user import ARCHITECTURE, PACKAGE, PROGRAM, QemuUser
 
 CPU = "cortex-a76"
-MARKS = "EDGEKIT_MARKS"
-"""Variable of a program whose instructions are to be counted: the file for the marks it sets."""
+COUNT = "edgekit-count"
+"""Program of the device: runs another with its instructions counted, and leaves the marks in a folder."""
 
 
 class LoopbackAdb(PosixTransport):
@@ -45,13 +48,12 @@ class LoopbackAdb(PosixTransport):
 
     def count(self, argv: Sequence[str], *, folder: str, timeout: float) -> tuple[Completed, tuple[Mark, ...]]:
         """See `edgekit_runtimes.native.marks.CountingTransport`."""
-        path = f"{folder}/marks"
-        done = self.run(argv, folder=folder, environment={MARKS: path}, timeout=timeout)
+        done = self.run([f"/{PROGRAMS}/{COUNT}", CPU, folder, *argv], folder=folder, timeout=timeout)
         if done.exit_code:
             return done, ()
         with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
             here = Path(name) / "marks"
-            self.pull(path, here)
+            self.pull(f"{folder}/marks", here)
             return done, marks.read(here.read_text(encoding="ascii", errors="replace"))
 
     def close(self) -> None:
@@ -74,34 +76,23 @@ def arm64(root: Path, cpu: str = CPU) -> LoopbackDevice:
     Raises:
         DeviceUnavailable: QEMU or a package for it is missing.
     """
-    emulator = QemuUsers().open(Address("qemu", cpu))
-    assert isinstance(emulator, QemuUser)
-    system = sysroot(cpu).path
-    machine = emulator.machine()
-    return LoopbackDevice(
+    system, emulator = sysroot(cpu).path, qemu(PROGRAM, PACKAGE)
+    device = LoopbackDevice(
         root,
-        launchers={ARCHITECTURE: _launcher(emulator.command([], counter=Path(MARKS)))},
+        launchers={ARCHITECTURE: shlex.join([emulator.path, "-cpu", cpu, "-L", str(system)])},
         places={"/proc/cpuinfo": system / "proc" / "cpuinfo", "/sys/devices/system/cpu": system / "sys/devices/system/cpu"},
         programs={"uname": f"Linux\nemulated\n{ARCHITECTURE}", "nproc": "1"},
         properties={
             "ro.product.cpu.abi": "arm64-v8a",
             "ro.product.model": f"loopback arm64, {PROCESSORS[cpu].board}",
-            "ro.edgekit.emulator": str(machine.emulator),
+            "ro.edgekit.emulator": f"{emulator}, {cpu}",
         },
     )
-
-
-def _launcher(command: Sequence[str]) -> str:
-    """Shell text: the emulator; and where `MARKS` is set also the counter, and none of our variables.
-
-    Args:
-        command: ``env -i EMULATOR -plugin COUNTER,out=EDGEKIT_MARKS …`` as `QemuUser.command` makes it.
-    """
-    words = list(command)
-    at = words.index("-plugin")
-    counter = f'"{words[at + 1].removesuffix(MARKS)}${MARKS}"'
-    rest = " ".join(shlex.quote(word) for word in words[at + 2 :])
-    return f"${{{MARKS}:+env -i}} {shlex.quote(words[at - 1])} ${{{MARKS}:+-plugin {counter}}} {rest}"
+    counter = root / PROGRAMS / COUNT
+    command = shlex.join(["env", f"PYTHONPATH={worker.surroundings()['PYTHONPATH']}", *worker.python(__name__)])
+    counter.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    counter.chmod(0o755)
+    return device
 
 
 def _adb(client: str, *arguments: str, check: bool = True) -> None:
@@ -112,3 +103,19 @@ def _adb(client: str, *arguments: str, check: bool = True) -> None:
     said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()
     if check and "connected" not in said:
         raise DeviceFailed(f"adb does not connect to the emulated device: {said}", next_step="adb kill-server, then again")
+
+
+def _count(cpu: str, folder: str, *argv: str) -> int:
+    """What `COUNT` does, on the device."""
+    board = QemuUser(Address("qemu", cpu), qemu(PROGRAM, PACKAGE), sysroot(cpu))
+    try:
+        done, _ = board.count(argv, folder=folder, timeout=3600)
+    finally:
+        board.close()
+    sys.stdout.buffer.write(done.stdout)
+    sys.stderr.buffer.write(done.stderr)
+    return done.exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(_count(*sys.argv[1:]))
