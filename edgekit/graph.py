@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -189,25 +189,59 @@ def reweigh(before: fx.Node, weight: fx.Node, change: Change, name: str) -> fx.N
 
     Args:
         before: Where the new ``get_attr`` node goes.
-        weight: The old weight's node; it loses its constraints, so all its readers must read the new one.
-        change: What to do to the old weight.
+        weight: The old weight's node; its last reader takes its constraints along.
+        change: What to do to the old weight: a reordering, selection or scaling of its elements.
         name: For the new one.
 
     Raises:
         ConversionError: A constraint does not survive the change.
     """
-    value, module = constant_value(weight), before.graph.owning_module
-    assert value is not None and module is not None
+    value = constant_value(weight)
+    assert value is not None
     new = constant(before, change(value), name)
-    moved = []
-    for constraint in constraints_of(weight):
-        after = constraint.after(change, str(new.target), change(value))
-        if after is None:
-            raise ConversionError(_lost(constraint), module=module_path(weight) or module_path(before), next_step=_WHEN_LOST)
-        moved.append(after)
-    constrain(new, *moved)
-    module.meta["constraints"] = tuple(c for c in _constraints(module) if c.weight != weight.target)
+    _take_over(weight, new, lambda c, target, changed: c.after(change, target, changed))
     return new
+
+
+def revalue(weight: fx.Node, value: Tensor, *imposed: Constraint) -> fx.Node:
+    """Give a weight other values of the same shape, for all its readers; what was imposed on it before holds for them too.
+
+    Args:
+        weight: The weight's ``get_attr`` node, which the new one replaces.
+        value: The new weight.
+        imposed: New constraints, which the value satisfies; they replace those of their own kind.
+
+    Raises:
+        ConversionError: The new values break an earlier constraint.
+    """
+    kinds = {c.kind for c in imposed}
+    twins = weight.graph.find_nodes(op="get_attr", target=weight.target)
+    new = constant(twins[0], value, str(weight.target), module_path(weight))
+
+    def kept(constraint: Constraint, target: str, changed: Tensor) -> Constraint | None:
+        moved = replace(constraint, weight=target)
+        return moved if constraint.kind in kinds or moved.holds(changed) else None
+
+    for twin in twins:
+        twin.replace_all_uses_with(new)
+    _take_over(weight, new, kept)
+    for twin in twins:
+        twin.graph.erase_node(twin)
+    constrain(new, *(c for c in constraints_of(new) if c.kind not in kinds), *(replace(c, weight=str(new.target)) for c in imposed))
+    return new
+
+
+def _take_over(old: fx.Node, new: fx.Node, follow: Callable[[Constraint, str, Tensor], Constraint | None]) -> None:
+    """Move the constraints of one weight to another; `follow` says what becomes of each, None for what does not survive."""
+    module, value, moved = new.graph.owning_module, constant_value(new), []
+    assert module is not None and value is not None
+    shared = sum(len(n.users) for n in old.graph.find_nodes(op="get_attr", target=old.target)) > 1
+    for constraint in constraints_of(old):
+        after = follow(constraint, str(new.target), value)
+        if after is None:
+            raise ConversionError(_lost(constraint), module=module_path(old) or module_path(new), next_step=_WHEN_LOST)
+        moved.append(after)
+    module.meta["constraints"] = (*(c for c in _constraints(module) if shared or c.weight != old.target), *moved)
 
 
 def _constraints(module: fx.GraphModule | None) -> tuple[Constraint, ...]:

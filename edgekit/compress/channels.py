@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, fx
 
-from edgekit.graph import Graph, argument, constant_value, is_call, op_name, shape_of
+from edgekit.graph import Graph, argument, constant_value, is_call, is_scalable, op_name, shape_of
 
 COMMUTING = (
     "relu", "leaky_relu", "max_pool2d", "avg_pool2d", "upsample_nearest2d", "upsample_bilinear2d",
@@ -52,11 +52,13 @@ def free_spaces(graph: Graph) -> list[Space]:
 
 
 def layer_weight(node: fx.Node) -> Tensor | None:
-    """The weight of a layer whose channels can be scaled, else None: constant, its own, channels on axis 1 of input and output."""
+    """The weight of a layer whose channels can be scaled, else None: constant, its own, channels on axis 1, no codebook."""
     if not is_call(node) or op_name(node) not in ("convolution", "linear"):
         return None
     weight, bias = argument(node, "weight"), argument(node, "bias")
-    if constant_value(weight) is None or len(weight.users) > 1 or (bias is not None and constant_value(bias) is None):
+    if constant_value(weight) is None or len(weight.users) > 1 or not is_scalable(weight):
+        return None
+    if bias is not None and constant_value(bias) is None:
         return None
     fits = len(shape_of(node)) == 2 if op_name(node) == "linear" else not argument(node, "transposed")
     return constant_value(weight) if fits else None

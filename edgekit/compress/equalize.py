@@ -18,8 +18,9 @@ from torch import Tensor, fx
 
 from edgekit.compress.channels import Space, free_spaces, groups_of, layer_weight
 from edgekit.compress.quantize.calibrate import batches
+from edgekit.constraints import Change
 from edgekit.errors import DataError, UsageError
-from edgekit.graph import Graph, argument, constant, constant_value, finish, shape_of
+from edgekit.graph import Graph, argument, constant, constant_value, finish, reweigh, shape_of
 from edgekit.recipe import Context
 
 MOST = 16.0
@@ -112,17 +113,20 @@ def _input_shares(node: fx.Node) -> Tensor:
 
 def _scale(space: Space, factors: Tensor) -> None:
     for node in space.writers:
-        weight, bias = layer_weight(node), constant_value(argument(node, "bias"))
-        assert weight is not None
-        _replace(node, weight / factors.reshape(-1, *[1] * (weight.dim() - 1)), None if bias is None else bias / factors)
+        bias = constant_value(argument(node, "bias"))
+        _scale_weight(node, lambda w: w / factors.reshape(-1, *[1] * (w.dim() - 1)))
+        if bias is not None:
+            node.update_arg(2, constant(node, bias / factors, f"{node.name}_bias"))
     for node in space.readers:
-        weight, groups = layer_weight(node), groups_of(node)
-        assert weight is not None
-        scaled = weight.reshape(groups, -1, *weight.shape[1:]) * factors.reshape(groups, 1, weight.shape[1], *[1] * (weight.dim() - 2))
-        _replace(node, scaled.reshape(weight.shape), None)
+        groups = groups_of(node)
+
+        def scaled(w: Tensor, groups: int = groups) -> Tensor:
+            grouped = w.reshape(groups, -1, *w.shape[1:]) * factors.reshape(groups, 1, w.shape[1], *[1] * (w.dim() - 2))
+            return grouped.reshape(w.shape)
+
+        _scale_weight(node, scaled)
 
 
-def _replace(node: fx.Node, weight: Tensor, bias: Tensor | None) -> None:
-    node.update_arg(1, constant(node, weight, f"{node.name}_weight"))
-    if bias is not None:
-        node.update_arg(2, constant(node, bias, f"{node.name}_bias"))
+def _scale_weight(node: fx.Node, change: Change) -> None:
+    weight = argument(node, "weight")
+    node.update_arg(1, reweigh(node, weight, change, f"{node.name}_weight"))

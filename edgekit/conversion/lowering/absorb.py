@@ -8,8 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor, fx
 
+from edgekit.constraints import Change
 from edgekit.conversion.lowering.chain import Chain
-from edgekit.graph import argument, aten, constant, constant_value, is_call, shape_of
+from edgekit.graph import argument, aten, constant, constant_value, is_call, is_scalable, reweigh, shape_of
 
 _WEIGHTED = (aten.convolution.default, aten.linear.default)
 
@@ -26,11 +27,8 @@ def absorbed_by_producer(chain: Chain) -> bool:
     transposed = convolution and bool(argument(node, "transposed"))
     if axis not in (None, 1 if convolution else len(shape_of(node)) - 1) or (transposed and argument(node, "groups") != 1):
         return False
-    weight, bias = constant_value(argument(node, "weight")), _bias(node)
-    assert weight is not None
     lead = (1, -1) if transposed else (-1,)
-    scaled = weight * chain.scale.reshape(*lead, *[1] * (weight.ndim - len(lead)))
-    give(node, scaled, bias * chain.scale + chain.shift)
+    give(node, lambda w: w * chain.scale.reshape(*lead, *[1] * (w.ndim - len(lead))), _bias(node) * chain.scale + chain.shift)
     return True
 
 
@@ -44,7 +42,7 @@ def absorbed_by_readers(chain: Chain) -> bool:
         weight, bias = constant_value(argument(reader, "weight")), _bias(reader)
         assert weight is not None
         scale, shift = _columns(reader, weight, chain.scale), _columns(reader, weight, chain.shift)
-        give(reader, weight * scale, bias + (weight * shift).flatten(1).sum(1))
+        give(reader, lambda w, scale=scale: w * scale, bias + (weight * shift).flatten(1).sum(1))
     return True
 
 
@@ -81,8 +79,8 @@ def _columns(reader: fx.Node, weight: Tensor, values: Tensor) -> Tensor:
 
 
 def has_own_constant_weight(node: fx.Node) -> bool:
-    """Whether `node` has a constant weight that is its own: a shared one would have to be stored twice."""
-    if not is_call(node, *_WEIGHTED) or constant_value(argument(node, "weight")) is None:
+    """Whether `node` has a constant weight that may change and is its own: a shared one would have to be stored twice."""
+    if not is_call(node, *_WEIGHTED) or constant_value(argument(node, "weight")) is None or not is_scalable(argument(node, "weight")):
         return False
     uses = node.graph.find_nodes(op="get_attr", target=argument(node, "weight").target)
     bias = argument(node, "bias")
@@ -95,10 +93,10 @@ def _bias(node: fx.Node) -> Tensor:
     return torch.zeros(channels) if value is None else value
 
 
-def give(node: fx.Node, weight: Tensor, bias: Tensor) -> None:
-    """Exchange the weight and bias of `node` for these, under the names of the old ones."""
-    old = argument(node, "bias")
-    _set(node, 1, "weight", constant(node, weight, str(argument(node, "weight").target)))
+def give(node: fx.Node, change: Change, bias: Tensor) -> None:
+    """Change the weight of `node` and exchange its bias for this one, under the names of the old ones."""
+    old, weight = argument(node, "bias"), argument(node, "weight")
+    _set(node, 1, "weight", reweigh(node, weight, change, str(weight.target)))
     if old is not None or bool((bias != 0).any()):
         _set(node, 2, "bias", constant(node, bias, f"{node.name}_bias" if old is None else str(old.target)))
 

@@ -36,10 +36,10 @@ def _reordered_by_producer(x: fx.Node, order: Tensor) -> bool:
         x = x.args[0]  # type: ignore[assignment]
     if len(x.users) != 1 or not is_call(x, aten.convolution.default) or argument(x, "transposed") or not has_own_constant_weight(x):
         return False
-    weight, bias = constant_value(argument(x, "weight")), constant_value(argument(x, "bias"))
-    if weight is None or argument(x, "groups") != 1:
+    bias = constant_value(argument(x, "bias"))
+    if argument(x, "groups") != 1:
         return False
-    give(x, weight[order], torch.zeros(len(order)) if bias is None else bias[order])
+    give(x, lambda w: w[order], torch.zeros(len(order)) if bias is None else bias[order])
     return True
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.conversion.lowering.rewrite import Pen
-from edgekit.graph import argument, aten, constant, constant_value, is_call, shape_of
+from edgekit.graph import argument, aten, constant, constant_value, is_call, is_scalable, reweigh, shape_of
 
 MOVEMENT = (aten.reshape.default, aten.permute.default, aten.slice.Tensor)
 
@@ -31,7 +31,8 @@ def scaled_by_linear(reader: fx.Node, operand: fx.Node, scale: float) -> bool:
     linear = operand
     while is_call(linear, *MOVEMENT):
         linear = linear.args[0]  # type: ignore[assignment]
-    if not is_call(linear, aten.linear.default) or constant_value(argument(linear, "weight")) is None:
+    weight = argument(linear, "weight") if is_call(linear, aten.linear.default) else None
+    if constant_value(weight) is None or not is_scalable(weight):
         return False
     rows = _rows_seen_only_by(reader, operand, linear)
     if rows is not None:
@@ -60,9 +61,7 @@ def _leaves(node: fx.Node, features: Tensor) -> Iterator[tuple[fx.Node, fx.Node,
 def _scale_rows(linear: fx.Node, rows: Tensor, scale: float) -> None:
     factor = torch.ones(shape_of(linear)[-1])
     factor[rows] = scale
-    for position, name in enumerate(("weight", "bias"), start=1):
-        node = argument(linear, name)
-        value = constant_value(node)
-        if value is not None:
-            scaled = value * factor.reshape(-1, *[1] * (value.ndim - 1))
-            linear.update_arg(position, constant(linear, scaled, f"{linear.name}_{name}"))
+    weight, bias = argument(linear, "weight"), constant_value(argument(linear, "bias"))
+    linear.update_arg(1, reweigh(linear, weight, lambda w: w * factor[:, None], f"{linear.name}_weight"))
+    if bias is not None:
+        linear.update_arg(2, constant(linear, bias * factor, f"{linear.name}_bias"))
