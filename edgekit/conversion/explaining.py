@@ -18,6 +18,8 @@ from edgekit.tensors import Grid, TensorSpec
 _EDGES = ("QUANTIZE", "DEQUANTIZE")
 _SHAPES = ("SHAPE", "PACK", "STRIDED_SLICE", "FILL", "RANGE")
 _IDENTIFIERS = {"litert": b"TFL3"}
+_NEEDS = {"litert": "ai_edge_litert", "onnx": "onnx", "tensorrt": "onnx"}
+"""Package that the reader of a format imports."""
 
 
 def explain(path: str | Path | Artifact, *, delegate: str = "xnnpack") -> Explanation:
@@ -49,7 +51,7 @@ def explain(path: str | Path | Artifact, *, delegate: str = "xnnpack") -> Explan
         outputs=tuple(TensorSpec.from_json(s) for s in read["outputs"]),
         tensors=tensors,
         ops=ops,
-        findings=(*trouble, *_findings(ops, tensors, read, delegate)),
+        findings=(*trouble, *(_own_findings(read) if "findings" in read else _findings(ops, tensors, read, delegate))),
     )
 
 
@@ -74,7 +76,8 @@ def _check_identifier(file: Path, name: str) -> None:
 
 
 def _read(file: Path, converter: Converter) -> dict[str, Any]:
-    plugins.require("ai_edge_litert", converter.extra)
+    if converter.name in _NEEDS:
+        plugins.require(_NEEDS[converter.name], converter.extra)
     assert converter.reader is not None
     try:
         return worker.run(converter.reader, {"model": str(file.resolve())}, timeout=120)[0]
@@ -92,14 +95,20 @@ def _runners(file: Path, name: str, delegate: str) -> tuple[dict[int, bool], tup
 
 def _op(data: dict[str, Any], modules: list[str], where: Mapping[int, bool]) -> OpRow:
     index = data["index"]
-    values = data | {"inputs": tuple(data["inputs"]), "outputs": tuple(data["outputs"])}
-    return OpRow(**values, module=modules[index] if modules else None, delegated=where.get(index))
+    module = modules[index] if modules else data.get("module")
+    values = data | {"inputs": tuple(data["inputs"]), "outputs": tuple(data["outputs"]), "module": module}
+    return OpRow(**values, delegated=where.get(index))
 
 
 def _tensor(data: dict[str, Any]) -> TensorRow:
     grid = data["grid"]
     made = Grid(grid["dtype"], tuple(grid["scale"]), tuple(grid["zero_point"]), grid["axis"], grid["block"]) if grid else None
     return TensorRow(**data | {"shape": tuple(data["shape"]), "dynamic": tuple(data["dynamic"]), "grid": made})
+
+
+def _own_findings(read: dict[str, Any]) -> list[Finding]:
+    """What the format's reader found."""
+    return [Finding(f["kind"], f["text"]) for f in read["findings"]]
 
 
 def _findings(ops: tuple[OpRow, ...], tensors: tuple[TensorRow, ...], read: dict[str, Any], delegate: str) -> list[Finding]:

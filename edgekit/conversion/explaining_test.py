@@ -83,7 +83,7 @@ def test_a_truncated_file_is_told(reference, tmp_path, share):
 
 def test_damaged_files_end_in_an_answer_or_one_clear_error(reference, tmp_path, monkeypatch):
     reader = importlib.import_module("edgekit_converters.litert.reader")
-    monkeypatch.setattr(reader, "_limit_memory", lambda size: None)
+    monkeypatch.setattr(reader, "limit_memory", lambda size: None)
     whole, path, generator = reference.read_bytes(), tmp_path / "a.tflite", random.Random(0)
     for _ in range(60):
         damaged = bytearray(whole)

@@ -14,6 +14,7 @@ import ai_edge_litert.schema_py_generated as schema
 import numpy as np
 
 from edgekit.errors import LoadError
+from edgekit_converters._memory import limit_memory
 
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
@@ -31,7 +32,7 @@ def read(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Pa
         LoadError: It is not a TFLite flatbuffer, or contradicts itself.
     """
     path = Path(arguments["model"])
-    _limit_memory(path.stat().st_size)
+    limit_memory(path.stat().st_size)
     content = path.read_bytes()
     try:
         return _described(content, schema.ModelT.InitFromPackedBuf(content)), {}
@@ -39,16 +40,6 @@ def read(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Pa
         raise LoadError(
             f"{path.name} is not a readable TFLite file: {type(error).__name__}: {error}", accepted="a whole .tflite file"
         ) from None
-
-
-def _limit_memory(size: int) -> None:
-    """A few bytes can claim to be a vector of billions."""
-    try:
-        import resource  # noqa: PLC0415 - POSIX only
-    except ImportError:
-        return
-    limit = (4 << 30) + 8 * size
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _described(content: bytes, model: Any) -> dict[str, Any]:

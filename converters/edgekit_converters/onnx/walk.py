@@ -29,7 +29,9 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
             _write(emission, node)
     outputs = write_outputs(emission, graph, encoding)
     model = _model(emission, list(inputs.values()), list(outputs.values()), encoding)
-    (folder / MODEL_FILE).write_bytes(ir.serde.serialize_model(model).SerializeToString(deterministic=True))
+    proto = ir.serde.serialize_model(model)
+    del proto.graph.value_info[:]  # every reader infers them
+    (folder / MODEL_FILE).write_bytes(proto.SerializeToString(deterministic=True))
     ops = tuple(_described(node) for node in model.graph)
     return Emitted(MODEL_FILE, tuple(inputs), tuple(outputs), ops, tuple(emission.notes))
 
