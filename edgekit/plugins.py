@@ -171,7 +171,7 @@ class ReadsBack(Protocol):
     """A runtime that can read a file's constants back: what `Emitted.weights` is held against after each conversion."""
 
     def weights(self, request: RunRequest) -> dict[str, np.ndarray]:
-        """Every constant of the file by its name there, decompressed by code that shares nothing with the writer."""
+        """Every constant that an operator uses, by its name in the file, decompressed by code that shares nothing with the writer."""
 
 
 _PACKAGES = {"converters": "edgekit_converters", "runtimes": "edgekit_runtimes", "transports": "edgekit_runtimes.transports"}

@@ -19,6 +19,7 @@ from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
 from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
+from edgekit.conversion.readback import check_weights
 from edgekit.conversion.resolve import Request, resolve
 from edgekit.conversion.room import check_room
 from edgekit.conversion.running import run_graph, runtime_for
@@ -190,6 +191,7 @@ def _checked(
     from edgekit.conversion.tolerance import expect  # noqa: PLC0415
 
     runtime = runtime_for(request.target.format, next(iter(request.target.runtimes), None))
+    check_weights(runtime, folder / emitted.model_file, emitted)
     expected = expect(graph, inputs, request.encoding.compute)
     try:
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, expected=expected)

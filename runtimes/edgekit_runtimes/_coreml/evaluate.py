@@ -42,7 +42,7 @@ class Evaluator:
         self.constants = constants(program)
         self._fixed = {name: _held(constant) for name, constant in self.constants.items()}
         self._steps = [(operation, operator_of(operation)) for operation in program.operations if not operation.constant]
-        self._last = {name: index for index, (operation, _) in enumerate(self._steps) for name in _references(operation)}
+        self._last = {name: index for index, (operation, _) in enumerate(self._steps) for name in operation.references}
         self._last |= dict.fromkeys(program.outputs, len(self._steps))
 
     def __call__(self, inputs: Mapping[str, Tensor], wanted: Sequence[str] | None = None) -> dict[str, Value]:
@@ -61,7 +61,7 @@ class Evaluator:
             values[port.name] = settled(inputs[port.name], port.dtype)
         for index, (operation, operator) in enumerate(self._steps):
             values.update(_computed(operation, operator, values))
-            for name in _references(operation):
+            for name in operation.references:
                 if self._last[name] == index and name not in self._fixed and name not in names:
                     values.pop(name, None)
         return {name: values[name] for name in names}
@@ -98,10 +98,6 @@ def operator_of(operation: Operation) -> Op:
     return found
 
 
-def _references(operation: Operation) -> list[str]:
-    return [argument for arguments in operation.inputs.values() for argument in arguments if isinstance(argument, str)]
-
-
 def _computed(operation: Operation, operator: Op, values: Mapping[str, Value]) -> dict[str, Value]:
     try:
         given = {name: _given(arguments, name in operator.variadic, values) for name, arguments in operation.inputs.items()}
@@ -116,16 +112,14 @@ def _computed(operation: Operation, operator: Op, values: Mapping[str, Value]) -
 
 def _declared(operation: Operation, port: Port, value: Value) -> Value:
     """A result in its declared type; its shape must be the declared one too."""
-    if not isinstance(value, Tensor):
+    if not isinstance(value, Tensor) or port.dtype in ("dictionary", "string"):
         return value
-    if port.dtype in _TORCH or port.dtype == "fp16":
-        fits = value.dim() == len(port.shape) and all(want in (-1, got) for got, want in zip(value.shape, port.shape, strict=True))
-        if not fits:
-            raise ConversionError(
-                f"{operation.label} gives the shape {list(value.shape)}",
-                op=operation.kind,
-                accepted=f"{list(port.shape)}, as the file declares",
-            )
+    if -1 not in port.shape and tuple(value.shape) != port.shape:
+        raise ConversionError(
+            f"{operation.label} gives the shape {list(value.shape)}",
+            op=operation.kind,
+            accepted=f"{list(port.shape)}, as the file declares",
+        )
     return settled(value, port.dtype)
 
 
@@ -151,7 +145,7 @@ def _literal(dtype: str, array: np.ndarray) -> Value:
 def _failed(operation: Operation, error: Exception, values: Mapping[str, Value]) -> ConversionError:
     if isinstance(error, KeyError):
         return ConversionError(f"{operation.label} uses the value {error}, which nothing made before it", op=operation.kind)
-    found = [values[n] for n in _references(operation) if n in values]
+    found = [values[n] for n in operation.references if n in values]
     shapes = [tuple(v.shape) for v in found if isinstance(v, Tensor)]
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return ConversionError(f"{operation.label} cannot be computed: {reason}", op=operation.kind, shapes=shapes)

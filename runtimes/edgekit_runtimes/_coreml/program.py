@@ -70,6 +70,11 @@ class Operation:
         return f"{self.kind} {self.outputs[0].name!r}" if self.outputs else self.kind
 
     @property
+    def references(self) -> list[str]:
+        """Names of the values it uses."""
+        return [argument for arguments in self.inputs.values() for argument in arguments if isinstance(argument, str)]
+
+    @property
     def constant(self) -> bool:
         """Whether its results are the same in every run."""
         return self.kind == "const" or self.kind.startswith("constexpr_")

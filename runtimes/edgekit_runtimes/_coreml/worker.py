@@ -36,8 +36,12 @@ def inspect(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
 
 
 def weights(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
-    """Every constant, decompressed."""
+    """Every constant that an operation uses, decompressed; what only serves to compress another is left out."""
     path = Path(arguments["model"])
     with limited(path):
-        found = constants(read_program(open_package(path)))
-    return {}, {name: np.ascontiguousarray(c.array) for name, c in found.items() if c.array.dtype.kind not in "US"}
+        program = read_program(open_package(path))
+        found, used = (
+            constants(program),
+            {name for operation in program.operations if not operation.constant for name in operation.references},
+        )
+    return {}, {n: np.ascontiguousarray(c.array) for n, c in found.items() if n in used and c.array.dtype.kind not in "US"}

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgekit_runtimes._coreml.arguments import along, axis_of, integer, ints, number
+from edgekit_runtimes._coreml.arguments import along, axis_of, ints, number
 from edgekit_runtimes._coreml.registry import op
 
 
@@ -41,12 +41,6 @@ def layer_norm(x: Tensor, axes: Any = None, gamma: Tensor | None = None, beta: T
 def l2_norm(x: Tensor, epsilon: Any = 1e-6) -> Tensor:
     """Divided by the norm over the last three axes."""
     return x / torch.sqrt(x.square().sum((-3, -2, -1), keepdim=True) + number(epsilon))
-
-
-@op
-def local_response_norm(x: Tensor, size: Any, alpha: Any = 1e-4, beta: Any = 0.75, k: Any = 1.0) -> Tensor:
-    """Divided by a power of the mean square of neighbouring channels."""
-    return F.local_response_norm(x, integer(size), number(alpha), number(beta), number(k))
 
 
 def _scaled(x: Tensor, gamma: Tensor | None, beta: Tensor | None) -> Tensor:
