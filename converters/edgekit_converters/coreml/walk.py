@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,15 @@ MODEL_FILE = "model.mlpackage"
 
 def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
     """Write `graph` as ``model.mlpackage`` in `folder`."""
+    return emit_with(_in_worker, graph, folder, encoding)
+
+
+def emit_with(write: Callable[[Program, Path], dict[str, Any]], graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
+    """The same by another `write`, which gets the program and the package's path (see `edgekit_converters.coreml.writer.write`)."""
     checked_dtype("output", encoding.output_dtype)
     emission = Emission(encoding.compute, encoding.platform or _default_platform())
     program = _program(emission, graph, encoding)
-    found = _written(program, folder / MODEL_FILE)
+    found = write(program, folder / MODEL_FILE)
     ops = tuple(EmittedOp(op["name"], op["module"], op["dtype"], tuple(map(tuple, op["shapes"]))) for op in found["ops"])
     return Emitted(
         MODEL_FILE,
@@ -89,7 +94,7 @@ def _live(operations: Sequence[Operation], outputs: Sequence[str]) -> tuple[Oper
     return tuple(reversed(kept))
 
 
-def _written(program: Program, path: Path) -> dict[str, Any]:
+def _in_worker(program: Program, path: Path) -> dict[str, Any]:
     """Have a worker write the package; what it says was written.
 
     Raises:

@@ -22,12 +22,20 @@ def serve(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: P
     for package in _UNUSED:
         sys.modules.setdefault(package, None)  # type: ignore[arg-type] # what Python takes for a package that is not there
     warnings.simplefilter("ignore")
+    return write(Program.unpack(arguments["program"], arrays), Path(arguments["path"])), {}
+
+
+def write(program: Program, path: Path) -> dict[str, Any]:
+    """Write a program as the package `path`; say which operators (``ops``) and constants (``constants``) it has.
+
+    Raises:
+        ConversionError: coremltools refuses an operation.
+    """
     from edgekit_converters.coreml.package import write_package  # noqa: PLC0415
 
-    program = Program.unpack(arguments["program"], arrays)
     model = converted(program, build(program))
-    write_package(model, Path(arguments["path"]), program)
-    return _described(model._mil_program, {op.name: op.module for op in program.operations}), {}
+    write_package(model, path, program)
+    return _described(model._mil_program, {op.name: op.module for op in program.operations})
 
 
 def build(program: Program) -> Any:

@@ -1,0 +1,95 @@
+"""What emitters' tests do: write a graph, evaluate the package, compare with the graph; all in this process, to be quick."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit.conversion.tolerance import distance, expect
+from edgekit.graph import Graph
+from edgekit.plugins import Emitted, Encoding
+from edgekit.targets import load_target
+from edgekit_converters.coreml.walk import emit_with
+from edgekit_converters.coreml.writer import write as write_program
+from edgekit_runtimes._coreml.constants import constants
+from edgekit_runtimes._coreml.package import Package, open_package
+from edgekit_runtimes._coreml.program import read_program
+from edgekit_runtimes._coreml.session import CoreMLSession
+
+
+@dataclass(frozen=True)
+class Written:
+    """A package that was written and evaluated.
+
+    Attributes:
+        emitted: What the converter says.
+        outputs: By name, what the evaluator answers.
+        weights: By name, the constants of the package.
+        package: The package itself, read.
+        bytes: Size of its weight file.
+    """
+
+    emitted: Emitted
+    outputs: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    package: Package
+    bytes: int
+
+    @property
+    def kinds(self) -> list[str]:
+        """Operators, in execution order."""
+        return [op.name for op in self.emitted.ops]
+
+
+def encoding(ios: str = "18", compute: str = "float32", **options: Any) -> Encoding:
+    """An encoding for a version of iOS."""
+    return Encoding(compute=compute, platform=load_target("ios").at(ios).platform, **options)
+
+
+def write(graph: Graph, inputs: Sequence[Tensor] = (), how: Encoding | None = None) -> Written:
+    """Write `graph`, and evaluate it on `inputs` (in the graph's order and with its batch) if there are any."""
+    how = how or encoding()
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
+        emitted = emit_with(write_program, graph, Path(name), how)
+        path = Path(name) / emitted.model_file
+        package = open_package(path)
+        feed = {s.name: x.numpy().astype(s.dtype) for s, x in zip(emitted.inputs, inputs, strict=True)} if inputs else {}
+        outputs = CoreMLSession(path).run(feed) if inputs else {}
+        blob = path / "Data" / "com.apple.CoreML" / "weights" / "weight.bin"
+        size = blob.stat().st_size if blob.exists() else 0
+        found = {name: c.array for name, c in constants(read_program(package)).items()}
+        return Written(emitted, outputs, found, package, size)
+
+
+def check(graph: Graph, *inputs: Tensor, ios: str = "18", compute: str = "float32", **options: Any) -> Written:
+    """Write `graph`, and hold the package's answers to the graph's and its constants to what the converter says they are."""
+    how = encoding(ios, compute, **options)
+    written = write(graph, inputs, how)
+    expected = expect(graph, {s.name: x.numpy() for s, x in zip(graph.inputs, inputs, strict=True)}, compute)
+    for spec in graph.outputs:
+        got, want = written.outputs[spec.name], expected.outputs[spec.name]
+        assert got.shape == want.shape, (spec.name, got.shape, want.shape)
+        assert distance(got.astype(want.dtype), want) <= expected.tolerance[spec.name], (spec.name, written.kinds)
+    check_weights(written)
+    return written
+
+
+def check_weights(written: Written) -> None:
+    """Hold the package's constants to what the converter says they are, bit for bit."""
+    found: Mapping[str, np.ndarray] = written.weights
+    for weight in written.emitted.weights:
+        got = found[weight.name]
+        assert got.dtype == weight.values.dtype and got.shape == weight.values.shape, (weight.name, got.dtype, got.shape)
+        assert got.tobytes() == np.ascontiguousarray(weight.values).tobytes(), weight.name
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    """Random numbers."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
