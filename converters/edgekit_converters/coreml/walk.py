@@ -41,7 +41,7 @@ def emit_with(write: Callable[[Program, Path], dict[str, Any]], graph: Graph, fo
         ops,
         (*emission.notes, *_renamings(graph)),
         {emission.platform.name: emission.platform.minimum},
-        _kept(emission.weights, program, set(found["constants"])),
+        weights=_kept(emission.weights, program, set(found["constants"])),
     )
 
 
