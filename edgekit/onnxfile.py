@@ -89,7 +89,8 @@ def stored_bytes(tensor: onnx.TensorProto) -> int | None:
         width = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
     except (KeyError, TypeError):
         return None
-    return None if name == "STRING" else int(math.prod(tensor.dims)) * width
+    elements: int = math.prod(tensor.dims)
+    return None if name == "STRING" else elements * width
 
 
 def _check_external(tensor: onnx.TensorProto, name: str, path: Path) -> None:
