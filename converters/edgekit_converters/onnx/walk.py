@@ -20,6 +20,11 @@ IR_VERSION = {19: 9, 20: 9, 21: 10}
 
 def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
     """Write `graph` as ``model.onnx`` in `folder`."""
+    return emit_named(graph, folder, encoding)[0]
+
+
+def emit_named(graph: Graph, folder: Path, encoding: Encoding) -> tuple[Emitted, dict[str, str]]:
+    """Write `graph` as ``model.onnx`` in `folder`; also the name of the file's value for each of the graph's nodes, by its name."""
     emission = Emission()
     for spec in (*graph.inputs, *graph.outputs):
         emission.reserve(spec.name)
@@ -33,7 +38,8 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
     del proto.graph.value_info[:]  # every reader infers them
     (folder / MODEL_FILE).write_bytes(proto.SerializeToString(deterministic=True))
     ops = tuple(_described(node) for node in model.graph)
-    return Emitted(MODEL_FILE, tuple(inputs), tuple(outputs), ops, tuple(emission.notes))
+    emitted = Emitted(MODEL_FILE, tuple(inputs), tuple(outputs), ops, tuple(emission.notes))
+    return emitted, {node.name: str(value.name) for node, value in emission.values.items()}
 
 
 def _write(emission: Emission, node: fx.Node) -> None:
