@@ -60,7 +60,7 @@ class SshLine:
         """See `Line`."""
         with suppress(RuntimeError):  # the loop is closed: nothing runs
             for process in list(self._running):
-                self._loop.call_soon_threadsafe(process.close)
+                self._loop.call_soon_threadsafe(_end, process)
 
     def close(self) -> None:
         """See `Line`."""
@@ -86,7 +86,7 @@ class SshLine:
             raise self._lost(error) from None
         finally:
             self._running.discard(process)
-            process.close()  # the end of its input, for the dead man's switch
+            _end(process)
         if process.exit_status is None and process.exit_signal is None and source is not None:
             raise self._lost(None)
         return Output(out, err, process.returncode)
@@ -143,6 +143,14 @@ async def _connect(address: Address, place: SshPlace) -> asyncssh.SSHClientConne
 def _command(place: SshPlace) -> str:
     port = f"-p {place.port} " if place.port else ""
     return f"ssh {port}{place.user + '@' if place.user else ''}{place.host}"
+
+
+def _end(process: asyncssh.SSHClientProcess[bytes]) -> None:
+    """Close its input, for the dead man's switch, and its channel."""
+    with suppress(OSError):
+        if not process.stdin.is_closing():
+            process.stdin.write_eof()
+    process.close()
 
 
 async def _read(stream: Any, limit: int) -> bytes:
