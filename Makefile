@@ -3,6 +3,7 @@
 #   make demo    train, convert, verify and profile two small models; artifacts and reports in build/demo/
 #   make test    all tests            make quick   the tests that take seconds
 #   make lint    ruff and mypy        make docs    regenerate the generated pages of docs/
+#   make setup-emulators   Debian packages of the emulators, where root; says what is left out where not (make test calls it)
 #   make bench   measure edgekit against the tools a user would pick instead; results in build/bench/
 
 SHELL := bash
@@ -15,12 +16,12 @@ READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test quick lint docs bench clean
+.PHONY: demo test quick lint docs bench setup-emulators clean
 
 demo: $(READY)
 	$(RUN) examples/demo.py
 
-test: $(READY)
+test: $(READY) setup-emulators
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)
 
 quick: $(READY)
@@ -33,6 +34,9 @@ lint: $(READY)
 
 docs: $(READY)
 	$(RUN) -m docs.generate
+
+setup-emulators: $(READY)
+	$(RUN) -m edgekit_runtimes._debian
 
 bench: $(READY) $(BENCH_READY)
 	$(RUN) -m benchmarks

@@ -25,7 +25,7 @@ from edgekit_runtimes.native.process import Answer, Job, execute
 class Native:
     """Runs ``.tflite`` files with a C program over LiteRT's C API; needs no Python where it runs.
 
-    `RunRequest.delegate` is ``xnnpack``, ``none`` or ``reference``. `RunRequest.options` takes ``timeout`` (seconds, 600).
+    `RunRequest.delegate` is ``xnnpack`` or ``none``. `RunRequest.options` takes ``timeout`` (seconds, 600).
 
     Attributes:
         device: Where it runs; None for this machine.

@@ -7,7 +7,7 @@
  * INPUTS and OUTPUTS are files of named arrays (tensorfile.py says how). The last line of standard output is one JSON object:
  * the figures, or {"error": {"kind", "message", "accepted"}} with exit code 3. Whatever LiteRT has to say goes to standard error.
  *
- * Keys: threads, kernels (xnnpack, builtin, reference), runs, seconds, and those of edgekit.timing.Pace.
+ * Keys: threads, kernels (xnnpack, builtin), runs, seconds, and those of edgekit.timing.Pace.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
