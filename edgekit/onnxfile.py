@@ -83,13 +83,13 @@ def stored_bytes(tensor: onnx.TensorProto) -> int | None:
 
     name = onnx.TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in onnx.TensorProto.DataType.values() else ""
     narrow = 2 if name.endswith("INT2") else 4 if name.endswith(("INT4", "FLOAT4E2M1")) else None
+    elements: int = math.prod(tensor.dims)
     if narrow is not None:
-        return -(-math.prod(tensor.dims) * narrow // 8)
+        return -(-elements * narrow // 8)
     try:
         width = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
     except (KeyError, TypeError):
         return None
-    elements: int = math.prod(tensor.dims)
     return None if name == "STRING" else elements * width
 
 
