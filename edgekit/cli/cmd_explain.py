@@ -58,6 +58,7 @@ def _facts(found: Explanation) -> list[tuple[str, str]]:
         ("signatures", ", ".join(found.signatures) or "none"),
         ("operators", ", ".join(f"{count} {name}" for name, count in found.counts.items())),
         ("constants", constants or "none"),
+        *found.facts.items(),
     ]
     rows += [("description", found.description)] if found.description else []
     rows += [("metadata", ", ".join(f"{name} ({size:,} bytes)" for name, size in found.metadata.items()))] if found.metadata else []

@@ -18,7 +18,9 @@ from edgekit.tensors import Grid, TensorSpec
 _EDGES = ("QUANTIZE", "DEQUANTIZE")
 _SHAPES = ("SHAPE", "PACK", "STRIDED_SLICE", "FILL", "RANGE")
 _IDENTIFIERS = {"litert": b"TFL3"}
-_NEEDS = {"litert": "ai_edge_litert", "onnx": "onnx", "tensorrt": "onnx"}
+_FOLDERS = (".mlpackage",)
+"""Suffixes of models that are folders."""
+_NEEDS = {"litert": "ai_edge_litert", "onnx": "onnx", "tensorrt": "onnx", "coreml": "coremltools"}
 """Package that the reader of a format imports."""
 
 
@@ -33,7 +35,7 @@ def explain(path: str | Path | Artifact, *, delegate: str = "xnnpack") -> Explan
         UsageError: There is no such file, or no converter knows its format.
         LoadError: It is damaged.
     """
-    artifact = path if isinstance(path, Artifact) else Artifact.load(path) if Path(path).is_dir() else None
+    artifact = path if isinstance(path, Artifact) else Artifact.load(path) if _is_artifact(Path(path)) else None
     file = artifact.model_file if artifact else Path(str(path))
     converter = _known(file, artifact)
     _check_identifier(file, converter.name)
@@ -51,12 +53,18 @@ def explain(path: str | Path | Artifact, *, delegate: str = "xnnpack") -> Explan
         outputs=tuple(TensorSpec.from_json(s) for s in read["outputs"]),
         tensors=tensors,
         ops=ops,
+        facts=read.get("facts", {}),
         findings=(*trouble, *(_own_findings(read) if "findings" in read else _findings(ops, tensors, read, delegate))),
     )
 
 
+def _is_artifact(path: Path) -> bool:
+    """A folder that is no model by itself, as a ``.mlpackage`` is."""
+    return path.is_dir() and path.suffix not in _FOLDERS
+
+
 def _known(file: Path, artifact: Artifact | None) -> Converter:
-    if artifact is None and not file.is_file():
+    if artifact is None and not file.is_file() and not (file.is_dir() and file.suffix in _FOLDERS):
         raise UsageError(f"there is no file {file}", accepted="a model file or an artifact folder")
     readable = {name: c for name in plugins.names("converters") if (c := plugins.load("converters", name)).reader}
     for name, converter in readable.items():
@@ -69,9 +77,11 @@ def _known(file: Path, artifact: Artifact | None) -> Converter:
 def _check_identifier(file: Path, name: str) -> None:
     """Refuse what is plainly something else before any native code sees it."""
     wanted = _IDENTIFIERS.get(name)
+    if wanted is None:
+        return
     with file.open("rb") as stream:
         head = stream.read(8)
-    if wanted is not None and head[4:8] != wanted:
+    if head[4:8] != wanted:
         raise LoadError(f"{file.name} is not a {name} model: bytes 4 to 8 are {head[4:8]!r}", accepted=f"{wanted!r}")
 
 
@@ -85,15 +95,15 @@ def _read(file: Path, converter: Converter) -> dict[str, Any]:
         raise LoadError(f"{file.name} cannot be read: {crash.crash.reason}", accepted=f"a whole {converter.suffix} file") from None
 
 
-def _runners(file: Path, name: str, delegate: str) -> tuple[dict[int, bool], tuple[Finding, ...]]:
+def _runners(file: Path, name: str, delegate: str) -> tuple[dict[int, bool | None], tuple[Finding, ...]]:
     try:
         found = runtime_for(name).inspect(request(file, delegate, timeout=120))
     except EdgekitError as error:
         return {}, (Finding("load", f"the runtime cannot load this file: {error.message}"),)
-    return {op["index"]: bool(op["delegated"]) for op in found["ops"]}, ()
+    return {op["index"]: op["delegated"] for op in found["ops"]}, ()
 
 
-def _op(data: dict[str, Any], modules: list[str], where: Mapping[int, bool]) -> OpRow:
+def _op(data: dict[str, Any], modules: list[str], where: Mapping[int, bool | None]) -> OpRow:
     index = data["index"]
     module = modules[index] if modules else data.get("module")
     values = data | {"inputs": tuple(data["inputs"]), "outputs": tuple(data["outputs"]), "module": module}

@@ -27,6 +27,7 @@ class TensorRow:
         variable: Whether it keeps its values from run to run.
         dynamic: Axes the file leaves open.
         grid: Its integer grid, or None.
+        storage: How a constant is compressed, in words (``4-bit palettes, 8 along axis 0; 4.31 bits each``); empty if it is not.
     """
 
     index: int
@@ -38,12 +39,13 @@ class TensorRow:
     variable: bool
     dynamic: tuple[int, ...]
     grid: Grid | None
+    storage: str = ""
 
     @property
     def quantization(self) -> str:
-        """The grid in a few words: ``0.0235 × (q + 12)``, ``16 scales 0.001…0.004 on axis 0``, or nothing."""
+        """The grid in a few words: ``0.0235 × (q + 12)``, ``16 scales 0.001…0.004 on axis 0``; the storage; or nothing."""
         if self.grid is None:
-            return ""
+            return self.storage
         if self.grid.block is not None:
             return f"blocks of {self.grid.block} share a scale"
         if len(self.grid.scale) > 1:
@@ -107,6 +109,7 @@ class Explanation:
         ops: All of the main subgraph.
         metadata: Embedded buffers by name, in bytes.
         findings: What a reader should know.
+        facts: What only this format has, by a word or two: ``needs`` iOS 17.
     """
 
     file: Path
@@ -121,6 +124,7 @@ class Explanation:
     ops: tuple[OpRow, ...]
     metadata: Mapping[str, int]
     findings: tuple[Finding, ...] = field(default=())
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -153,6 +157,7 @@ class Explanation:
             "counts": self.counts,
             "constant_bytes": self.constant_bytes,
             "metadata": dict(self.metadata),
+            "facts": dict(self.facts),
             "findings": [vars(f) for f in self.findings],
         }
 

@@ -58,7 +58,7 @@ class CoreML:
 
         Returns:
             ``inputs`` and ``outputs`` (as `TensorSpec.to_json`); ``ops``: for each its ``index``, ``name``, ``outputs`` and
-            ``delegated`` (always false). Constants are no operators.
+            ``delegated`` (None: the device decides). Constants are no operators.
         """
         return self._call("inspect", request, {})[0]
 

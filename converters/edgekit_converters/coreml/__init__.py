@@ -34,7 +34,7 @@ class CoreMLConverter:
     name: str = "coreml"
     suffix: str = ".mlpackage"
     extra: str = "coreml"
-    reader: str | None = None
+    reader: str | None = "edgekit_runtimes._coreml.describe:read"
 
     def emit(self, graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
         """Write the lowered, possibly compressed `graph` as ``model.mlpackage`` in `folder`.

@@ -54,15 +54,23 @@ def _results(operation: Operation, known: Mapping[str, Constant]) -> Iterator[Co
             raise ValueError("it has no value")
         arrays: tuple[np.ndarray, ...] = (value.array,)
         parts = {}
-        stored = value.bytes
+        stored = [value.bytes]
     else:
-        arrays, stored = decompress(operation.kind, {n: p.array for n, p in parts.items()}), sum(p.bytes for p in parts.values())
+        arrays = decompress(operation.kind, {n: p.array for n, p in parts.items()})
+        stored = _shares(parts, len(arrays))
     if len(arrays) != len(operation.outputs):
         raise ValueError(f"it declares {len(operation.outputs)} results and has {len(arrays)}")
-    for port, array in zip(operation.outputs, arrays, strict=True):
+    for port, array, size in zip(operation.outputs, arrays, stored, strict=True):
         if array.dtype.kind not in "US" and port.shape != array.shape:
             raise ValueError(f"it declares the shape {list(port.shape)} and has {list(array.shape)}")
-        yield Constant(port, array, operation, parts, stored)
+        yield Constant(port, array, operation, parts, size)
+
+
+def _shares(parts: Mapping[str, Constant | Literal], results: int) -> list[int]:
+    """Bytes of each result: where there are two, they are a mask, which a part is, and the values, which the other parts are."""
+    mask = sum(part.bytes for name, part in parts.items() if name.endswith("_mask")) if results == 2 else 0
+    rest = sum(part.bytes for part in parts.values()) - mask
+    return [mask, rest] if results == 2 else [rest]
 
 
 def _parts(operation: Operation, known: Mapping[str, Constant]) -> dict[str, Constant | Literal]:

@@ -30,7 +30,7 @@ def inspect(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
 
     session = CoreMLSession(Path(arguments["model"]))
     steps = [operation for operation in session.evaluator.program.operations if not operation.constant]
-    ops = [{"index": i, "name": op.kind, "outputs": [p.name for p in op.outputs], "delegated": False} for i, op in enumerate(steps)]
+    ops = [{"index": i, "name": op.kind, "outputs": [p.name for p in op.outputs], "delegated": None} for i, op in enumerate(steps)]
     ports = {side: [edge.spec().to_json() for edge in getattr(session.interface, side)] for side in ("inputs", "outputs")}
     return {**ports, "ops": ops}, {}
 

@@ -177,7 +177,9 @@ def _cut(image: Tensor, box: Tensor, sizes: tuple[int, int], mode: str, value: f
         start, end = float(box[axis]), float(box[axis + 2])
         places.append(start + _inside(mode, end - start, size))
     down, across = torch.meshgrid(*places, indexing="ij")
-    return _interpolated(image, down.unsqueeze(0), across.unsqueeze(0), value)
+    inside = (down >= 0) & (down <= image.shape[2] - 1) & (across >= 0) & (across <= image.shape[3] - 1)
+    found = _interpolated(image, down.unsqueeze(0), across.unsqueeze(0), value)
+    return torch.where(inside, found, torch.full_like(found, value))
 
 
 def _inside(mode: str, length: float, size: int) -> Tensor:
