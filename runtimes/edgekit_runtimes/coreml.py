@@ -63,7 +63,7 @@ class CoreML:
         return self._call("inspect", request, {})[0]
 
     def weights(self, request: RunRequest) -> dict[str, np.ndarray]:
-        """Every constant that an operation uses, by its name in the program, decompressed; see `edgekit.plugins.ReadsBack`. Raises what `run` raises."""
+        """Every constant that an operation uses, by its name in the program, decompressed. Raises what `run` raises."""
         return self._call("weights", request, {})[1]
 
     def version(self) -> str:
