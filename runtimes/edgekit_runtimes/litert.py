@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
 from edgekit import worker
+from edgekit.devices import Board, Machine, Transport
+from edgekit.errors import UsageError
 from edgekit.plugins import RunRequest, require
 from edgekit.timing import Launch, OpTime, OpTrace, Pace
+from edgekit_runtimes import _remote_worker
+from edgekit_runtimes._remote_worker import RemoteWorker
 
 
 @dataclass(frozen=True)
 class LiteRt:
     """Runs ``.tflite`` files.
+
+    On another device it is the device's own Python and ai-edge-litert that run them.
 
     `RunRequest.delegate` is ``xnnpack`` (the default on a phone's CPU), ``none`` (LiteRT's own optimized kernels) or
     ``reference`` (its plain ones, slow and simple). `RunRequest.options` takes ``timeout`` (seconds, 600).
@@ -25,6 +31,21 @@ class LiteRt:
     name: str = "litert"
     formats: tuple[str, ...] = ("litert",)
     extra: str = "litert"
+    device: Transport | None = None
+
+    def refusal(self, machine: Machine) -> str | None:
+        """See `edgekit.devices.DeviceRuntime`."""
+        return _remote_worker.refusal(machine, "ai-edge-litert")
+
+    def on(self, device: Transport | Board) -> LiteRt:
+        """See `edgekit.devices.DeviceRuntime`.
+
+        Raises:
+            UsageError: A microcontroller has no Python.
+        """
+        if not hasattr(device, "push"):
+            raise UsageError(f"{device.address} has no Python, so LiteRT's package cannot run there")
+        return replace(self, device=cast(Transport, device))
 
     def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run each sample by itself, variables reset between them.
@@ -57,6 +78,8 @@ class LiteRt:
 
     def version(self) -> str:
         """``ai-edge-litert 2.3.0``."""
+        if self.device is not None:
+            return f"ai-edge-litert {self.device.machine().versions.get('ai-edge-litert', '')} in the device's Python"
         require("ai_edge_litert", self.extra)
         return f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
 
@@ -72,9 +95,12 @@ class LiteRt:
     def _call(
         self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray], **more: Any
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        require("ai_edge_litert", self.extra)
+        timeout = float(request.options.get("timeout", 600.0))
         arguments = {"model": str(request.model.resolve()), "threads": request.threads, "delegate": request.delegate, **more}
-        return worker.run(f"edgekit_runtimes.{function}", arguments, arrays, timeout=float(request.options.get("timeout", 600.0)))
+        if self.device is not None:
+            return RemoteWorker(self.device).run(f"edgekit_runtimes.{function}", arguments, arrays, timeout=timeout)
+        require("ai_edge_litert", self.extra)
+        return worker.run(f"edgekit_runtimes.{function}", arguments, arrays, timeout=timeout)
 
 
 RUNTIME = LiteRt()
