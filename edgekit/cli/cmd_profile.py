@@ -134,4 +134,4 @@ def _show_operators(terminal: Terminal, found: Profile | CountedProfile, ops: Se
         table.add_row(*row)
     terminal.show(table)
     if len(ops) < len(found.ops.rows):
-        terminal.show(f"the {len(ops)} slowest of {len(found.ops.rows)} operators; --all-operators lists the rest")
+        terminal.show(f"the {len(ops)} costliest of {len(found.ops.rows)} operators; --all-operators lists the rest")

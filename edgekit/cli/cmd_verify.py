@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, as given to convert.")
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the float module.")
 @click.option("--trust", is_flag=True, help="Let code inside the model file run (Lambda layers).")
+@click.option("--on", default="host", show_default=True, metavar="DEVICE", help="The device to run it on; edgekit devices lists others.")
 @click.option("--runtime", help="What runs the artifact; by default the format's.")
 @click.option(
     "--delegate",
@@ -51,6 +52,7 @@ def verify(terminal: Terminal, artifact: str, **options: Any) -> int:
 
     \b
       edgekit verify build/model --data test.npz --max-drop 0.01
+      edgekit verify build/model --on qemu:cortex-a53
     """
     junit = options.pop("junit")
     with bars(terminal, f"verifying {artifact}"):

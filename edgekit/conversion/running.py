@@ -15,6 +15,7 @@ from edgekit.progress import track
 from edgekit.tensors import TensorSpec
 
 if TYPE_CHECKING:
+    from edgekit.devices import Device
     from edgekit.graph import Graph
 
 Arrays = Mapping[str, np.ndarray]
@@ -34,6 +35,38 @@ def runtime_for(model_format: str, name: str | None = None) -> Runtime:
         if model_format in runtime.formats:
             return runtime
     raise UsageError(f"{f'{name} does not execute' if name else 'no runtime executes'} format {model_format!r}", accepted=known)
+
+
+def runtime_on(
+    device: Device, model_format: str, chosen: Runtime | str | None = None, *, useless: Callable[[Runtime], str | None] = lambda there: None
+) -> Runtime:
+    """The runtime asked for, or the first by name that executes a format on a device, there.
+
+    Args:
+        device: Where.
+        model_format: Of the file.
+        chosen: The runtime or its name.
+        useless: Why one that can run there will not do, or None if it will.
+
+    Raises:
+        UsageError: None can; it says why each cannot.
+    """
+    given: Any = plugins.load("runtimes", chosen) if isinstance(chosen, str) else chosen
+    known: list[Any] = [given] if given is not None else [plugins.load("runtimes", name) for name in plugins.names("runtimes")]
+    refusals: dict[str, str] = {}
+    for engine in (r for r in known if hasattr(r, "on") and model_format in r.formats):
+        reason = engine.refusal(device.machine())
+        there: Runtime | None = None if reason else engine.on(device)
+        reason = reason or (useless(there) if there is not None else None)
+        if there is not None and reason is None:
+            return there
+        refusals[engine.name] = str(reason)
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
+    asked = f"runtime {given.name!r} does not run" if given is not None else "no runtime runs"
+    raise UsageError(
+        f"{asked} {model_format!r} files on {device.address}" + (f" ({reasons})" if reasons else ""),
+        next_step="docs/devices.md says which runtime runs where",
+    )
 
 
 def run_file(

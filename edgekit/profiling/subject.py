@@ -10,10 +10,10 @@ from typing import Any, cast
 import numpy as np
 
 from edgekit.artifact import MANIFEST, Artifact
-from edgekit.conversion.running import encoded, runtime_for
+from edgekit.conversion.running import encoded, runtime_for, runtime_on
 from edgekit.devices import Device
 from edgekit.errors import EdgekitError, LoadError, UsageError
-from edgekit.plugins import EmittedOp, RunRequest, Runtime, load, names
+from edgekit.plugins import EmittedOp, RunRequest, Runtime, load
 from edgekit.tensors import TensorSpec
 from edgekit.timing import TimedRuntime
 
@@ -79,7 +79,7 @@ def engine(chosen: str | TimedRuntime | None, model: Subject, device: Device | N
         UsageError: It does not run the format, cannot be profiled, or cannot run on the device.
     """
     if device is not None:
-        return cast(TimedRuntime, _engine_on(chosen, model, device))
+        return cast(TimedRuntime, runtime_on(device, model.format, chosen, useless=_useless))
     runtime = load("runtimes", chosen) if isinstance(chosen, str) else chosen or runtime_for(model.format)
     if model.format not in runtime.formats:
         raise UsageError(f"runtime {runtime.name!r} does not run {model.format!r} files", accepted=runtime.formats)
@@ -88,28 +88,10 @@ def engine(chosen: str | TimedRuntime | None, model: Subject, device: Device | N
     return cast(TimedRuntime, runtime)
 
 
-def _engine_on(chosen: str | TimedRuntime | None, model: Subject, device: Device) -> Runtime:
-    """The runtime asked for, or the first by name that the device can run, there."""
-    known = [load("runtimes", name) for name in names("runtimes")] if chosen is None else [_loaded(chosen)]
-    engines = [r for r in known if hasattr(r, "on") and model.format in r.formats]
-    refusals = {r.name: r.refusal(device.machine()) for r in engines}
-    for runtime in engines:
-        if refusals[runtime.name] is None:
-            there: Runtime = runtime.on(device)
-            if hasattr(there, "measure") or hasattr(there, "count"):
-                return there
-            refusals[runtime.name] = "it is emulated, and nothing counts there: wall time of an emulator is no latency"
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
-    asked = f"runtime {_loaded(chosen).name!r}" if chosen is not None else "no runtime"
-    cannot = "does not run" if chosen is not None else "runs"
-    raise UsageError(
-        f"{asked} {cannot} {model.format!r} files on {device.address}" + (f" ({reasons})" if reasons else ""),
-        next_step="docs/devices.md says which runtime runs where",
-    )
-
-
-def _loaded(chosen: str | TimedRuntime) -> Any:
-    return load("runtimes", chosen) if isinstance(chosen, str) else chosen
+def _useless(there: Runtime) -> str | None:
+    if hasattr(there, "measure") or hasattr(there, "count"):
+        return None
+    return "it is emulated, and nothing counts there: wall time of an emulator is no latency"
 
 
 def feed(model: Subject, runtime: TimedRuntime, request: RunRequest) -> tuple[dict[str, np.ndarray], str]:

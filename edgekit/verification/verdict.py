@@ -12,6 +12,7 @@ from edgekit.errors import DataError, GateFailed, UsageError
 from edgekit.verification.intervals import Estimate
 from edgekit.verification.metrics import MetricResult
 from edgekit.verification.parity import OutputParity
+from edgekit.verification.placing import Elsewhere
 
 SCHEMA = "edgekit.verdict/1"
 _SIDES = ("artifact", "reference", "difference")
@@ -88,6 +89,7 @@ class Verdict:
         metric: None where there were no labels and no metric was asked.
         gates: All thresholds, met or not.
         notes: What a reader must know to read the figures rightly.
+        elsewhere: How the device's answers compare with this machine's, or None if it ran on this machine.
     """
 
     model_sha256: str
@@ -99,6 +101,7 @@ class Verdict:
     metric: MetricResult | None
     gates: tuple[GateResult, ...]
     notes: tuple[str, ...] = ()
+    elsewhere: Elsewhere | None = None
 
     @property
     def passed(self) -> bool:
@@ -132,6 +135,7 @@ class Verdict:
             "gates": [_finite(vars(g)) for g in self.gates],
             "passed": self.passed,
             "notes": list(self.notes),
+            "elsewhere": _finite(self.elsewhere.to_json()) if self.elsewhere else None,
         }
 
     def to_junit(self, name: str = "edgekit verify") -> str:

@@ -18,6 +18,7 @@ from edgekit.plugins import Runtime
 from edgekit.preprocess import Preprocess
 from edgekit.verification.metrics import Metric, MetricResult, evaluate
 from edgekit.verification.parity import compare, scores
+from edgekit.verification.placing import Elsewhere, Place, held_against_here, placed
 from edgekit.verification.reference import reference_graph
 from edgekit.verification.verdict import Gates, Verdict, judge
 
@@ -46,6 +47,7 @@ def verify(
     trust: bool = False,
     runtime: str | None = None,
     delegate: str = "xnnpack",
+    on: str = "host",
     record: bool = True,
 ) -> Verdict:
     """Compare an artifact with the float model it was made from.
@@ -70,6 +72,7 @@ def verify(
         trust: The same.
         runtime: Name of the runtime; None for the format's.
         delegate: ``xnnpack``, ``none`` or ``reference``.
+        on: The device, as `edgekit.devices.address` names them. Answers of another than this machine are held against this machine's too.
         record: Whether to write the verdict into the artifact's manifest.
 
     Returns:
@@ -78,17 +81,18 @@ def verify(
     Raises:
         UsageError: A name or an option cannot be used, or the artifact is damaged.
         DataError: The data do not fit the model, or a gate is set on something they cannot measure.
+        DeviceUnavailable: The device cannot be reached, or failed.
     """
     gates = Gates(max_drop, min_accuracy, min_cosine, min_sqnr, min_agreement)
     artifact = artifact if isinstance(artifact, Artifact) else Artifact.load(artifact)
-    subject = Subject(artifact, runtime_for(artifact.manifest.format, runtime), delegate)
     given = None if data is None else _read(artifact, data, preprocess, samples)
     options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust, "batch": artifact.manifest.batch}
     graph, notes = reference_graph(artifact, model, **options)
     if graph is not None:
         graph = _with_pictures(graph, artifact)
         _same_interface(artifact, graph)
-    verdict = _judged(subject, graph, given, metric=metric, gates=gates, notes=notes)
+    with placed(artifact.manifest.format, runtime, on) as place:
+        verdict = _judged(Subject(artifact, place, delegate), graph, given, metric=metric, gates=gates, notes=notes)
     if record:
         artifact.with_evidence(verdict.to_json())
     return verdict
@@ -99,14 +103,21 @@ class Subject:
     """What is verified: an artifact, and how it is run."""
 
     artifact: Artifact
-    runtime: Runtime
+    place: Place
     delegate: str
 
-    def outputs(self, inputs: Arrays) -> dict[str, np.ndarray]:
-        """The artifact's real-valued outputs."""
+    def outputs(self, inputs: Arrays, runtime: Runtime | None = None) -> dict[str, np.ndarray]:
+        """The artifact's real-valued outputs; of another runtime, if one is given."""
         manifest = self.artifact.manifest
         job = request(self.artifact.model_file, self.delegate)
-        return run_file(self.runtime, job, inputs=manifest.inputs, outputs=manifest.outputs, samples=inputs)
+        return run_file(runtime or self.place.runtime, job, inputs=manifest.inputs, outputs=manifest.outputs, samples=inputs)
+
+    def elsewhere(self, inputs: Arrays, got: Arrays) -> Elsewhere | None:
+        """How another device's answers compare with this machine's."""
+        if self.place.machine is None:
+            return None
+        here = self.outputs(inputs, runtime_for(self.artifact.manifest.format))
+        return held_against_here(self.place, here, got)
 
 
 def _with_pictures(graph: Graph, artifact: Artifact) -> Graph:
@@ -147,18 +158,20 @@ def _judged(
     parity = compare(wanted, got) if wanted is not None else compare(kept_outputs, subject.outputs(kept_inputs))
     if graph is None:
         notes = (*notes, f"the float model is not at hand: parity is on the {count(kept_inputs)} samples kept in the artifact")
+    elsewhere = subject.elsewhere(inputs, got)
     result = _measured(metric, wanted, got, None if data is None else data.labels, needed=gates.need_metric)
     manifest = subject.artifact.manifest
     return Verdict(
         model_sha256=manifest.model_sha256,
-        runtime=subject.runtime.name,
+        runtime=subject.place.runtime.name,
         delegate=subject.delegate,
         samples=count(inputs),
         reference="source" if graph is not None else "golden",
         parity=parity,
         metric=result,
         gates=judge(gates, parity, result),
-        notes=notes,
+        notes=notes if elsewhere is None else (*notes, str(elsewhere)),
+        elsewhere=elsewhere,
     )
 
 
