@@ -38,10 +38,7 @@ class _Call:
 def convolution(emission: Emission, node: fx.Node) -> Value:
     """``conv`` or ``conv_transpose``."""
     call = _read(emission, node)
-    value = _transposed(emission, node, call) if argument(node, "transposed") else _convolved(emission, call)
-    if value.shape == shape_of(node):
-        return value
-    return emission.op("reshape", x=value, shape=list(shape_of(node)))
+    return _transposed(emission, node, call) if argument(node, "transposed") else _convolved(emission, call)
 
 
 def _read(emission: Emission, node: fx.Node) -> _Call:
@@ -51,18 +48,15 @@ def _read(emission: Emission, node: fx.Node) -> _Call:
     spatial = len(weight.shape) - 2
     padding = _each(argument(node, "padding"), spatial)
     source, around = (node.args[0], [(0, 0)] * spatial) if argument(node, "transposed") else _before_padding(node, spatial)
-    x, result = emission.written(source), shape_of(node)
-    if len(x.shape) == spatial + 1:  # one sample without its batch dimension
-        x, result = emission.op("reshape", Result((1, *x.shape)), x=x, shape=[1, *x.shape]), (1, *result)
     return _Call(
-        x=x,
+        x=emission.written(source),
         weight=weight,
         bias=None if bias is None else emission.value(bias),
         stride=_each(argument(node, "stride"), spatial),
         dilation=_each(argument(node, "dilation"), spatial),
         pads=tuple((b + p, a + p) for (b, a), p in zip(around, padding, strict=True)),
         groups=int(argument(node, "groups")),
-        result=tuple(result),
+        result=shape_of(node),
     )
 
 

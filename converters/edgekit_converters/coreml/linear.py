@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import fx
 
-from edgekit.graph import argument, aten
-from edgekit_converters.coreml.emission import Emission
+from edgekit.graph import argument, aten, shape_of
+from edgekit_converters.coreml.emission import Emission, Result
 from edgekit_converters.coreml.registry import emits
 from edgekit_converters.coreml.values import Constant, Value
 
@@ -23,5 +24,12 @@ def linear(emission: Emission, node: fx.Node) -> Value:
 
 @emits(aten.matmul.default)
 def matmul(emission: Emission, node: fx.Node) -> Value:
-    """``matmul``; like PyTorch's it takes vectors."""
-    return emission.op("matmul", x=node.args[0], y=node.args[1])
+    """``matmul``; a vector is a matrix of one row or column, which PyTorch drops from the result."""
+    x, y = emission.written(node.args[0]), emission.written(node.args[1])
+    if len(x.shape) > 1 and len(y.shape) > 1:
+        return emission.op("matmul", x=x, y=y)
+    rows = x if len(x.shape) > 1 else emission.op("reshape", Result((1, *x.shape)), x=x, shape=[1, *x.shape])
+    columns = y if len(y.shape) > 1 else emission.op("reshape", Result((*y.shape, 1)), x=y, shape=[*y.shape, 1])
+    shape = (*np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2]), rows.shape[-2], columns.shape[-1])
+    product = emission.op("matmul", Result(shape), x=rows, y=columns)
+    return emission.op("reshape", x=product, shape=list(shape_of(node)))

@@ -136,7 +136,7 @@ def _described(written: Any, modules: Mapping[str, str]) -> dict[str, Any]:
         if op.op_type == "const" or op.op_type.startswith("constexpr_"):
             constants += [v.name for v in op.outputs]
             continue
-        shapes = [list(v.shape) for v in op.inputs.values() if hasattr(v, "shape") and v.op is not None and v.val is None]
+        shapes = [list(v.shape) for v in op.inputs.values() if hasattr(v, "shape") and v.val is None]
         ops.append({"name": op.op_type, "module": modules.get(op.name, ""), "dtype": _dtype(op, types), "shapes": shapes})
     return {"ops": ops, "constants": constants}
 
