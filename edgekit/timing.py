@@ -85,9 +85,10 @@ class Launch:
 
     Attributes:
         timings: Of the calls.
-        cold_load_ms: From the file to ready to run, the file's pages dropped from the cache first where the system allows it.
+        cold_load_ms: From the file to ready to run, the file's pages dropped from the cache first where the system allows it; None
+            where the runtime does not tell.
         warm_load_ms: The same again in the same process, or None.
-        first_run_ms: The first call after the cold load.
+        first_run_ms: The first call after the cold load, or None.
         cache_dropped: Whether the pages were dropped.
         baseline_rss_bytes: Resident memory before the model was opened, or None where the system does not tell.
         peak_rss_bytes: Its maximum during load and calls.
@@ -95,9 +96,9 @@ class Launch:
     """
 
     timings: Timings
-    cold_load_ms: float
+    cold_load_ms: float | None
     warm_load_ms: float | None
-    first_run_ms: float
+    first_run_ms: float | None
     cache_dropped: bool
     baseline_rss_bytes: int | None = None
     peak_rss_bytes: int | None = None

@@ -203,7 +203,8 @@ def planned(
     found = subject(model)
     chosen = engine(runtime, found, device)
     slowest = pace.warmup_seconds + pace.max_seconds
-    request = RunRequest(found.file, threads, delegate, {"timeout": 120 + 10 * slowest})
+    build = found.artifact.manifest.build if found.artifact else ()
+    request = RunRequest(found.file, threads, delegate, {"timeout": 120 + 10 * slowest, "build": build})
     inputs, origin = feed(found, chosen, request)
     return Plan(found, chosen, request, inputs, origin, pace, on, device)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Startup:
-    """Medians over launches, in milliseconds.
+    """Medians over launches, in milliseconds; None is what the runtime does not tell.
 
     Attributes:
         cold_load_ms: From the file to ready to run, in a fresh process.
@@ -95,9 +95,9 @@ class Startup:
         cache_dropped: Whether the file's pages were out of the system's cache for the cold load.
     """
 
-    cold_load_ms: float
+    cold_load_ms: float | None
     warm_load_ms: float | None
-    first_run_ms: float
+    first_run_ms: float | None
     cache_dropped: bool
 
 
@@ -346,14 +346,18 @@ def latency(launches: Sequence[Launch]) -> Latency:
 
 
 def startup(launches: Sequence[Launch]) -> Startup:
-    """Medians of load and first run."""
-    warm = [launch.warm_load_ms for launch in launches if launch.warm_load_ms is not None]
+    """Medians of load and first run, of the launches that tell."""
     return Startup(
-        float(np.median([launch.cold_load_ms for launch in launches])),
-        float(np.median(warm)) if warm else None,
-        float(np.median([launch.first_run_ms for launch in launches])),
+        _median(launch.cold_load_ms for launch in launches),
+        _median(launch.warm_load_ms for launch in launches),
+        _median(launch.first_run_ms for launch in launches),
         all(launch.cache_dropped for launch in launches),
     )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    told = [value for value in values if value is not None]
+    return float(np.median(told)) if told else None
 
 
 def memory(launches: Sequence[Launch], model_bytes: int, planned_arena_bytes: int | None) -> Memory:

@@ -30,7 +30,7 @@ class SshBoard:
         import asyncssh  # noqa: PLC0415
 
         self.home, self._asyncssh = home, asyncssh
-        self._environment = {**os.environ, "HOME": str(home / "board"), **(environment or {})}
+        self.environment = {**os.environ, "HOME": str(home / "board"), **(environment or {})}
         (home / "board").mkdir(parents=True, exist_ok=True)
         self._host_key, self._key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         self._connections: list[Any] = []
@@ -96,8 +96,10 @@ class SshBoard:
         await asyncio.gather(*rest, return_exceptions=True)
 
     async def _run(self, process: Any) -> None:
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
-        child = await asyncio.create_subprocess_shell(process.command, start_new_session=True, env=self._environment, **pipes)
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_shell(
+            process.command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env=self.environment
+        )
         feeder = asyncio.create_task(_feed(process.stdin, child.stdin))
         await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
         code = await child.wait()

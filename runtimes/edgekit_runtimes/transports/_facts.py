@@ -44,6 +44,7 @@ MACHINE_SCRIPT = _script(
         "packages": "python3 -c \"import importlib.metadata as m\nfor p in ('ai-edge-litert', 'tflite-runtime', 'onnxruntime', 'numpy'):\n"
         '  try: print(p, m.version(p))\n  except m.PackageNotFoundError: pass"',
         "tensorrt": "dpkg-query -W -f='${Version}\\n' tensorrt || dpkg-query -W -f='${Version}\\n' libnvinfer10",
+        "trtexec": "command -v trtexec || command -v /usr/src/tensorrt/bin/trtexec",
     }
 )
 
@@ -189,8 +190,8 @@ def _versions(found: Mapping[str, str]) -> dict[str, str]:
     versions = dict(re.findall(r"^([\w.-]+) (\S+)$", found.get("packages", ""), re.MULTILINE))
     if python := re.search(r"Python (\S+)", found.get("python", "")):
         versions["python"] = python[1]
-    if found.get("tensorrt"):
-        versions["TensorRT"] = found["tensorrt"].split()[0]
+    if found.get("tensorrt") or found.get("trtexec"):  # a container brings trtexec without a package
+        versions["TensorRT"] = (found.get("tensorrt", "").split() or ["unknown"])[0]
     if tegra := re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", found.get("tegra", "")):
         versions["L4T"] = f"{tegra[1]}.{tegra[2]}"
     return versions
