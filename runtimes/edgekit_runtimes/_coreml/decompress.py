@@ -54,15 +54,22 @@ def _lut(inputs: Arrays) -> tuple[np.ndarray, ...]:
     indices, lut = inputs["indices"], inputs["lut"]
     if "shape" in inputs:
         shape, bits = tuple(inputs["shape"].astype(int).tolist()), len(lut).bit_length() - 1
-        if lut.ndim != 1 or 1 << bits != len(lut) or not 1 <= bits <= 8:
+        if lut.ndim != 1 or 1 << bits != len(lut) or bits not in (1, 2, 4, 6, 8):
             raise ValueError(f"a table of {list(lut.shape)} values, and 2, 4, 16, 64 or 256 are possible")
         return (lut[unpack(indices, f"uint{bits}", int(np.prod(shape, dtype=np.int64)))].reshape(shape),)
-    chosen = _looked_up(indices, lut)
-    if lut.shape[-1] == 1:
-        return (chosen[..., 0],)
-    axis = int(inputs["vector_axis"]) % indices.ndim
-    shape = tuple(size * lut.shape[-1] if i == axis else size for i, size in enumerate(indices.shape))
-    return (np.moveaxis(chosen, -1, axis + 1).reshape(shape),)
+    return (_dense(indices, lut, inputs.get("vector_axis")),)
+
+
+def _dense(indices: np.ndarray, lut: np.ndarray, vector_axis: np.ndarray | None) -> np.ndarray:
+    """Table entries in the place of their indices; vectors are laid along an axis, which becomes as much longer."""
+    chosen, width = _looked_up(indices, lut), lut.shape[-1]
+    if width == 1:
+        return chosen[..., 0]
+    if vector_axis is None:
+        raise ValueError(f"tables of vectors of {width} and no axis to lay them along")
+    axis = int(vector_axis) % indices.ndim
+    shape = tuple(size * width if i == axis else size for i, size in enumerate(indices.shape))
+    return np.moveaxis(chosen, -1, axis + 1).reshape(shape)
 
 
 def _looked_up(indices: np.ndarray, lut: np.ndarray) -> np.ndarray:
@@ -90,12 +97,11 @@ def _sparse(inputs: Arrays) -> tuple[np.ndarray, ...]:
 def _lut_to_sparse(inputs: Arrays) -> tuple[np.ndarray, ...]:
     """The nonzero values as indices of a palette; gives the mask and the values of a sparse constant."""
     mask, indices, lut = inputs["indices_mask"], inputs["indices_nonzero_data"], inputs["lut"]
-    if lut.shape[-1] != 1:
-        raise ValueError("tables of vectors for a sparse constant are not known here")
     full = np.zeros(mask.shape, np.uint8)
-    chosen = _mask(mask, indices)
-    full[chosen] = indices
-    return mask, _looked_up(full, lut)[..., 0][chosen]
+    full[_mask(mask, indices)] = indices
+    dense = _dense(full, lut, inputs.get("vector_axis"))
+    whole = mask if dense.shape == mask.shape else np.repeat(mask, lut.shape[-1], int(inputs["vector_axis"]) % mask.ndim)
+    return whole, dense[whole.astype(bool)]
 
 
 def _sparse_blockwise(inputs: Arrays) -> tuple[np.ndarray, ...]:

@@ -57,13 +57,13 @@ def positions(mode: str, source: int, target: int) -> Tensor:
 @op
 def upsample_nearest_neighbor(x: Tensor, scale_factor_height: Any = 1, scale_factor_width: Any = 1) -> Tensor:
     """Each element repeated, or the nearest taken where the factor is no integer."""
-    return _nearest(x, "DEFAULT", _scaled(x, scale_factor_height, scale_factor_width))
+    return _repeated(x, _scaled(x, scale_factor_height, scale_factor_width))
 
 
 @op
 def resize_nearest_neighbor(x: Tensor, target_size_height: Any, target_size_width: Any) -> Tensor:
     """To a size, the nearest element taken."""
-    return _nearest(x, "DEFAULT", [integer(target_size_height), integer(target_size_width)])
+    return _repeated(x, [integer(target_size_height), integer(target_size_width)])
 
 
 @op
@@ -112,9 +112,16 @@ def _linear(x: Tensor, mode: str, sizes: list[int]) -> Tensor:
 
 
 def _nearest(x: Tensor, mode: str, sizes: list[int]) -> Tensor:
-    for axis, size in enumerate(sizes, x.dim() - len(sizes)):
-        source = x.shape[axis]
-        at = positions(mode, source, size)
-        index = at.floor() if mode == "DEFAULT" else (at + 0.5).floor()
-        x = x.index_select(axis, index.long().clamp(0, source - 1))
+    """The element nearest to where `mode` looks, as ``resize`` takes it."""
+    return _chosen(x, [(positions(mode, x.shape[i], size) + 0.5).floor() for i, size in enumerate(sizes, x.dim() - len(sizes))])
+
+
+def _repeated(x: Tensor, sizes: list[int]) -> Tensor:
+    """The element at or before where an element looks, as PyTorch and the older operators take it."""
+    return _chosen(x, [positions("DEFAULT", x.shape[i], size).floor() for i, size in enumerate(sizes, x.dim() - len(sizes))])
+
+
+def _chosen(x: Tensor, places: list[Tensor]) -> Tensor:
+    for axis, place in enumerate(places, x.dim() - len(places)):
+        x = x.index_select(axis, place.long().clamp(0, x.shape[axis] - 1))
     return x

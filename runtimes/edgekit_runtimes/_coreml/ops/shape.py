@@ -15,8 +15,10 @@ from edgekit_runtimes._coreml.registry import op
 
 @op
 def reshape(x: Tensor, shape: Any) -> Tensor:
-    """A new shape: -1 takes what is left, 0 keeps the size at its place."""
-    return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(ints(shape))])
+    """A new shape: -1 takes what is left, 0 keeps the size at its place counted from the last, or is 1 where there is none."""
+    sizes = ints(shape)
+    kept = [*[1] * (len(sizes) - x.dim()), *x.shape[max(x.dim() - len(sizes), 0) :]]
+    return x.reshape([kept[i] if size == 0 else size for i, size in enumerate(sizes)])
 
 
 @op
