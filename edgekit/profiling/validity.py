@@ -191,6 +191,8 @@ def _neighbours(launches: Sequence[Launch], load: Load, threads: int, cores: int
 
 
 def _throttled(launches: Sequence[Launch], before: DeviceState, after: DeviceState) -> Iterator[Finding]:
+    if after.at < before.at:
+        yield Finding("rebooted", "the device's time since it started fell: it rebooted in between")
     if before.clock_mhz and after.clock_mhz and after.clock_mhz < before.clock_mhz * (1 - CLOCK_DROP):
         yield Finding("clock", f"the clock fell from {before.clock_mhz:.0f} to {after.clock_mhz:.0f} MHz")
     falls = [f for launch in launches if (f := _fall(launch.timings.readings[:, 2])) is not None]
