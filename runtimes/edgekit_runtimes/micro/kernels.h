@@ -1,0 +1,174 @@
+/* int8 kernels, bit for bit those of TensorFlow Lite for Microcontrollers' portable ones: edgekit's own, written from the arithmetic
+ * that LiteRT's quantization specification and gemmlowp's fixed-point functions define. Pairs of products are taken by SMLAD where the
+ * core has DSP instructions; nothing else is optimized. CMSIS-NN, which a product would link, needs fewer instructions. */
+#pragma once
+#include "arithmetic.h"
+
+typedef struct {
+  int32_t kind;      /* enum Kind */
+  int32_t input, other, output; /* offsets into the arena, in bytes; other: second operand */
+  int32_t weights, bias, multipliers, shifts; /* offsets into the plan */
+  int32_t in_h, in_w, in_c, out_h, out_w, out_c;
+  int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
+  int32_t in_zero, other_zero, out_zero, low, high;
+  int32_t a, b, c, d, e, f; /* of the kernel's own */
+} Op;
+
+enum Kind { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, COPY, PAD, KINDS };
+
+static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t x_offset) {
+  int32_t sum = 0;
+#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+  uint32_t offsets = (uint32_t)(x_offset & 0xffff) * 0x10001u;
+  for (; n >= 4; n -= 4, x += 4, w += 4) {
+    uint32_t xs, ws;
+    __builtin_memcpy(&xs, x, 4);
+    __builtin_memcpy(&ws, w, 4);
+    sum = __smlad(__sadd16(__sxtb16(xs), offsets), __sxtb16(ws), sum);
+    sum = __smlad(__sadd16(__sxtb16(xs >> 8 | xs << 24), offsets), __sxtb16(ws >> 8 | ws << 24), sum);
+  }
+#endif
+  for (; n > 0; n--) sum += (*x++ + x_offset) * *w++;
+  return sum;
+}
+
+static void conv_2d(const Op *op, const int8_t *x, const int8_t *plan, int8_t *y) {
+  const int8_t *weights = plan + op->weights;
+  const int32_t *bias = (const int32_t *)(plan + op->bias), *multiplier = (const int32_t *)(plan + op->multipliers);
+  const int32_t *shift = (const int32_t *)(plan + op->shifts);
+  for (int oy = 0; oy < op->out_h; oy++)
+    for (int ox = 0; ox < op->out_w; ox++)
+      for (int oc = 0; oc < op->out_c; oc++) {
+        int32_t sum = bias[oc];
+        for (int ky = 0; ky < op->kernel_h; ky++) {
+          int iy = oy * op->stride_h + ky * op->dilation_h - op->pad_h;
+          if (iy < 0 || iy >= op->in_h) continue;
+          const int8_t *row = weights + (oc * op->kernel_h + ky) * op->kernel_w * op->in_c;
+          int first = ox * op->stride_w - op->pad_w;
+          if (op->dilation_w == 1) { /* the kernel's row is contiguous in both */
+            int from = first < 0 ? -first : 0, to = op->in_w - first < op->kernel_w ? op->in_w - first : op->kernel_w;
+            if (to > from)
+              sum += dot(x + (iy * op->in_w + first + from) * op->in_c, row + from * op->in_c, (to - from) * op->in_c, -op->in_zero);
+          } else
+            for (int kx = 0; kx < op->kernel_w; kx++) {
+              int ix = first + kx * op->dilation_w;
+              if (ix >= 0 && ix < op->in_w)
+                sum += dot(x + (iy * op->in_w + ix) * op->in_c, row + kx * op->in_c, op->in_c, -op->in_zero);
+            }
+        }
+        *y++ = clamp(scaled(sum, multiplier[oc], shift[oc]) + op->out_zero, op->low, op->high);
+      }
+}
+
+static void depthwise_conv_2d(const Op *op, const int8_t *x, const int8_t *plan, int8_t *y) {
+  const int8_t *weights = plan + op->weights;
+  const int32_t *bias = (const int32_t *)(plan + op->bias), *multiplier = (const int32_t *)(plan + op->multipliers);
+  const int32_t *shift = (const int32_t *)(plan + op->shifts);
+  int times = op->out_c / op->in_c; /* depth multiplier */
+  for (int oy = 0; oy < op->out_h; oy++)
+    for (int ox = 0; ox < op->out_w; ox++)
+      for (int oc = 0; oc < op->out_c; oc++) {
+        int32_t sum = bias[oc];
+        for (int ky = 0; ky < op->kernel_h; ky++) {
+          int iy = oy * op->stride_h + ky * op->dilation_h - op->pad_h;
+          if (iy < 0 || iy >= op->in_h) continue;
+          for (int kx = 0; kx < op->kernel_w; kx++) {
+            int ix = ox * op->stride_w + kx * op->dilation_w - op->pad_w;
+            if (ix < 0 || ix >= op->in_w) continue;
+            sum += (x[(iy * op->in_w + ix) * op->in_c + oc / times] - op->in_zero) * weights[(ky * op->kernel_w + kx) * op->out_c + oc];
+          }
+        }
+        *y++ = clamp(scaled(sum, multiplier[oc], shift[oc]) + op->out_zero, op->low, op->high);
+      }
+}
+
+static void fully_connected(const Op *op, const int8_t *x, const int8_t *plan, int8_t *y) { /* in_h rows of in_c */
+  const int32_t *bias = (const int32_t *)(plan + op->bias), *multiplier = (const int32_t *)(plan + op->multipliers);
+  const int32_t *shift = (const int32_t *)(plan + op->shifts);
+  for (int row = 0; row < op->in_h; row++)
+    for (int oc = 0; oc < op->out_c; oc++) {
+      int32_t sum = bias[oc] + dot(x + row * op->in_c, plan + op->weights + oc * op->in_c, op->in_c, -op->in_zero);
+      *y++ = clamp(scaled(sum, multiplier[oc], shift[oc]) + op->out_zero, op->low, op->high);
+    }
+}
+
+static void add(const Op *op, const int8_t *x, const int8_t *z, int8_t *y) { /* a, b: x; c, d: z; e, f: the sum */
+  for (int i = 0; i < op->in_c; i++) {
+    int32_t left = scaled((x[i] - op->in_zero) << 20, op->a, op->b), right = scaled((z[i] - op->other_zero) << 20, op->c, op->d);
+    y[i] = clamp(scaled(left + right, op->e, op->f) + op->out_zero, op->low, op->high);
+  }
+}
+
+static void pool(const Op *op, const int8_t *x, int8_t *y) {
+  for (int oy = 0; oy < op->out_h; oy++)
+    for (int ox = 0; ox < op->out_w; ox++)
+      for (int c = 0; c < op->in_c; c++) {
+        int32_t sum = 0, most = -128, count = 0;
+        for (int ky = 0; ky < op->kernel_h; ky++)
+          for (int kx = 0; kx < op->kernel_w; kx++) {
+            int iy = oy * op->stride_h + ky - op->pad_h, ix = ox * op->stride_w + kx - op->pad_w;
+            if (iy < 0 || iy >= op->in_h || ix < 0 || ix >= op->in_w) continue;
+            int32_t value = x[(iy * op->in_w + ix) * op->in_c + c];
+            sum += value, count++;
+            if (value > most) most = value;
+          }
+        *y++ = clamp(op->kind == MAX_POOL_2D ? most : rounded_quotient(sum, count), op->low, op->high);
+      }
+}
+
+static void mean(const Op *op, const int8_t *x, int8_t *y) { /* over height and width; a, b: input scale over output scale */
+  int count = op->in_h * op->in_w;
+  for (int c = 0; c < op->in_c; c++) {
+    int32_t sum = 0;
+    for (int i = 0; i < count; i++) sum += x[i * op->in_c + c] - op->in_zero;
+    y[c] = clamp(rounded_quotient(scaled(sum, op->a, op->b), count) + op->out_zero, -128, 127);
+  }
+}
+
+static void softmax(const Op *op, const int8_t *x, int8_t *y) { /* a: multiplier, b: left shift, c: smallest difference that counts */
+  for (int row = 0; row < op->in_h; row++, x += op->in_c, y += op->in_c) {
+    int32_t most = -128, sum = 0;
+    for (int i = 0; i < op->in_c; i++) most = x[i] > most ? x[i] : most;
+    for (int i = 0; i < op->in_c; i++) {
+      int32_t difference = x[i] - most;
+      if (difference >= op->c) sum += divided_by_power(exp_of_negative(high_product(difference * (1 << op->b), op->a)), 12);
+    }
+    int32_t headroom = __builtin_clz((uint32_t)sum), scale = reciprocal((int32_t)(((uint32_t)sum << headroom) - (1u << 31)));
+    for (int i = 0; i < op->in_c; i++) {
+      int32_t difference = x[i] - most, value = 0;
+      if (difference >= op->c) {
+        int32_t exponential = exp_of_negative(high_product(difference * (1 << op->b), op->a));
+        value = divided_by_power(high_product(scale, exponential), 12 - headroom + 31 - 8);
+      }
+      y[i] = clamp(value - 128, -128, 127);
+    }
+  }
+}
+
+static void pad(const Op *op, const int8_t *x, int8_t *y) { /* a: what is put there */
+  for (int oy = 0; oy < op->out_h; oy++)
+    for (int ox = 0; ox < op->out_w; ox++, y += op->out_c) {
+      int iy = oy - op->pad_h, ix = ox - op->pad_w;
+      if (iy < 0 || iy >= op->in_h || ix < 0 || ix >= op->in_w)
+        memset(y, op->a, op->out_c);
+      else
+        memcpy(y, x + (iy * op->in_w + ix) * op->in_c, op->in_c);
+    }
+}
+
+static void run_op(const Op *op, const int8_t *plan, int8_t *arena) {
+  const int8_t *x = arena + op->input;
+  int8_t *y = arena + op->output;
+  switch (op->kind) {
+    case CONV_2D: conv_2d(op, x, plan, y); break;
+    case DEPTHWISE_CONV_2D: depthwise_conv_2d(op, x, plan, y); break;
+    case FULLY_CONNECTED: fully_connected(op, x, plan, y); break;
+    case ADD: add(op, x, arena + op->other, y); break;
+    case AVERAGE_POOL_2D:
+    case MAX_POOL_2D: pool(op, x, y); break;
+    case MEAN: mean(op, x, y); break;
+    case SOFTMAX: softmax(op, x, y); break;
+    case PAD: pad(op, x, y); break;
+    case COPY: memmove(y, x, op->in_c); break;
+  }
+}

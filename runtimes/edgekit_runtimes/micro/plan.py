@@ -1,0 +1,317 @@
+"""From an int8 ``.tflite`` file to a plan the firmware runs: what kernels.h needs of each operator, and where in the arena its tensors lie.
+
+Runs in a worker: the file may be anything. The layout is that of ``Op`` and ``Header`` in the C sources, 32-bit little-endian words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ai_edge_litert.schema_py_generated as schema
+import numpy as np
+
+from edgekit.errors import ConversionError, LoadError
+from edgekit_runtimes.micro.arena import Tenant, placed
+
+MAGIC = 0x31504B45
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "SOFTMAX", "COPY", "PAD")
+FIELDS = (
+    "kind", "input", "other", "output", "weights", "bias", "multipliers", "shifts",
+    "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w",
+    "pad_h", "pad_w", "in_zero", "other_zero", "out_zero", "low", "high", "a", "b", "c", "d", "e", "f",
+)  # fmt: skip
+"""Of ``Op``, in order."""
+_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+_FUSED = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
+_ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the file."""
+
+    index: int
+    shape: tuple[int, ...]
+    type: int
+    scale: tuple[float, ...]
+    zero: int
+    data: bytes
+
+    @property
+    def elements(self) -> int:
+        """How many."""
+        return math.prod(self.shape)
+
+    def image(self) -> tuple[int, int, int]:
+        """Height, width and channels of a tensor of one sample."""
+        shape = (1,) * (4 - len(self.shape)) + self.shape
+        return shape[1], shape[2], shape[3]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator of the file."""
+
+    index: int
+    name: str
+    inputs: tuple[Tensor | None, ...]
+    output: Tensor
+    options: Any
+
+    def given(self, position: int) -> Tensor:
+        """An operand that must be there."""
+        tensor = self.inputs[position] if position < len(self.inputs) else None
+        if tensor is None:
+            raise self.refused(f"operand {position} is missing")
+        return tensor
+
+    def refused(self, why: str) -> ConversionError:
+        """The firmware cannot run it."""
+        return ConversionError(f"the firmware cannot run {self.name} (node number {self.index}): {why}", op=self.name)
+
+
+class Writer:
+    """Collects constants behind the operators' records."""
+
+    def __init__(self, start: int) -> None:
+        self.content, self.start = bytearray(), start
+
+    def add(self, values: np.ndarray) -> int:
+        """Append an array; its offset from the plan's beginning."""
+        self.content += bytes(-(self.start + len(self.content)) % _ALIGNMENT)
+        at = self.start + len(self.content)
+        self.content += np.ascontiguousarray(values).tobytes()
+        return at
+
+
+def compile_plan(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The plan of the file ``arguments["model"]``.
+
+    Returns:
+        ``arena_bytes`` and ``ops`` (names); the plan's bytes as the array ``plan``.
+
+    Raises:
+        LoadError: It is no TFLite file.
+        ConversionError: The firmware has no kernel for one of its operators.
+    """
+    path = Path(arguments["model"])
+    try:
+        model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+        tensors, operators, ends = _read(model)
+    except (ConversionError, OSError):
+        raise
+    except Exception as error:  # a damaged file may lead the generated code anywhere
+        raise LoadError(f"{path.name} is not a readable TFLite file: {error}", accepted="a whole .tflite file") from None
+    records = [dict.fromkeys(FIELDS, 0) for _ in operators]
+    writer = Writer(4 * (8 + len(FIELDS) * len(operators)))
+    for record, operator in zip(records, operators, strict=True):
+        if operator.name not in _KERNELS:
+            raise operator.refused(f"it has kernels for {', '.join(sorted(_KERNELS))}")
+        _KERNELS[operator.name](operator, record, writer)
+        record["low"], record["high"] = _range(operator) if record["low"] == record["high"] else (record["low"], record["high"])
+    offsets, arena = _arena(tensors, operators, ends)
+    for record, operator in zip(records, operators, strict=True):
+        record["input"], record["output"] = offsets[operator.given(0).index], offsets[operator.output.index]
+        record["other"] = offsets[operator.given(1).index] if operator.name == "ADD" else 0
+    given, result = (tensors[i] for i in ends)
+    words = np.array([[record[field] for field in FIELDS] for record in records], "<i4")
+    total = writer.start + len(writer.content)
+    header = np.array(
+        [MAGIC, total, arena, offsets[given.index], given.elements, offsets[result.index], result.elements, len(operators)], "<u4"
+    )
+    content = header.tobytes() + words.tobytes() + bytes(writer.content)
+    return {"arena_bytes": arena, "ops": [op.name for op in operators]}, {"plan": np.frombuffer(content, np.uint8)}
+
+
+def _read(model: Any) -> tuple[list[Tensor], list[Operator], tuple[int, int]]:
+    graph = model.subgraphs[0]
+    if len(model.subgraphs) > 1 or len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ConversionError("the firmware runs models with one subgraph, one input and one output")
+    tensors = [_tensor(i, t, model) for i, t in enumerate(graph.tensors)]
+    operators = []
+    for index, op in enumerate(graph.operators):
+        code = model.operatorCodes[op.opcodeIndex]
+        name = _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        inputs = tuple(None if i < 0 else tensors[i] for i in op.inputs)
+        operators.append(Operator(index, name, inputs, tensors[op.outputs[0]], op.builtinOptions))
+    for operator in operators:
+        for tensor in (*(t for t in operator.inputs if t is not None and not t.data), operator.output):
+            if tensor.type != schema.TensorType.INT8:
+                raise operator.refused("it computes in int8 only; convert with an int8 recipe and int8 input and output")
+            if tensor.shape[:1] not in ((1,), ()) and len(tensor.shape) > 2:
+                raise operator.refused(f"it runs one sample at a time, and a tensor has shape {list(tensor.shape)}")
+    return tensors, operators, (int(graph.inputs[0]), int(graph.outputs[0]))
+
+
+def _tensor(index: int, tensor: Any, model: Any) -> Tensor:
+    quantization, data = tensor.quantization, model.buffers[tensor.buffer].data
+    scale = () if quantization is None or quantization.scale is None else tuple(float(s) for s in quantization.scale)
+    zero = 0 if quantization is None or quantization.zeroPoint is None else int(quantization.zeroPoint[0])
+    shape = () if tensor.shape is None else tuple(int(d) for d in tensor.shape)
+    return Tensor(index, shape, int(tensor.type), scale, zero, b"" if data is None else bytes(bytearray(data)))
+
+
+def _arena(tensors: list[Tensor], operators: list[Operator], ends: tuple[int, int]) -> tuple[dict[int, int], int]:
+    """Where each activation lies, and how much room all need."""
+    first, last = {ends[0]: 0}, {}
+    for step, operator in enumerate(operators):
+        first.setdefault(operator.output.index, step)
+        for tensor in (*operator.inputs, operator.output):
+            if tensor is not None and not tensor.data:
+                last[tensor.index] = step
+    last[ends[1]] = len(operators)
+    return placed([Tenant(i, tensors[i].elements, first[i], last.get(i, first[i])) for i in first])
+
+
+def _convolution(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    given, weights, options = op.given(0), op.given(1), op.options
+    channels_first = op.name == "CONV_2D"
+    if weights.type != schema.TensorType.INT8 or not weights.data:
+        raise op.refused("its weights must be int8 constants")
+    record["kind"] = KINDS.index(op.name)
+    _image(op, record)
+    if channels_first and weights.shape[3] != record["in_c"]:
+        raise op.refused("it has no grouped convolution")
+    sizes = {"kernel_h": weights.shape[1], "kernel_w": weights.shape[2], "stride_h": options.strideH, "stride_w": options.strideW}
+    record.update(sizes, dilation_h=options.dilationHFactor, dilation_w=options.dilationWFactor)
+    _padding(record, options.padding)
+    _requantized(op, record, writer, given, weights)
+
+
+def _fully_connected(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    given, weights = op.given(0), op.given(1)
+    if weights.type != schema.TensorType.INT8 or not weights.data:
+        raise op.refused("its weights must be int8 constants")
+    out_c, in_c = weights.shape
+    record.update(
+        kind=KINDS.index(op.name), in_h=given.elements // in_c, in_c=in_c, out_c=out_c, in_zero=given.zero, out_zero=op.output.zero
+    )
+    _requantized(op, record, writer, given, weights)
+
+
+def _requantized(op: Operator, record: dict[str, int], writer: Writer, given: Tensor, weights: Tensor) -> None:
+    """Weights, bias, and input scale times weight scale over output scale as a multiplier and a shift for each channel."""
+    out_c = record["out_c"]
+    bias = op.inputs[2] if len(op.inputs) > 2 else None
+    scales = weights.scale if len(weights.scale) == out_c else weights.scale * out_c
+    pairs = [multiplier(given.scale[0] * scale / op.output.scale[0]) for scale in scales]
+    record["weights"] = writer.add(np.frombuffer(weights.data, np.int8))
+    record["bias"] = writer.add(np.zeros(out_c, "<i4") if bias is None else np.frombuffer(bias.data, "<i4"))
+    record["multipliers"] = writer.add(np.array([m for m, _ in pairs], "<i4"))
+    record["shifts"] = writer.add(np.array([s for _, s in pairs], "<i4"))
+
+
+def _add(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    left, right, result = op.given(0), op.given(1), op.output
+    if left.shape != right.shape or left.data or right.data:
+        raise op.refused("it adds two activations of the same shape")
+    twice = 2 * max(left.scale[0], right.scale[0])
+    (a, b), (c, d) = (multiplier(t.scale[0] / twice) for t in (left, right))
+    e, f = multiplier(twice / ((1 << 20) * result.scale[0]))
+    record.update(kind=KINDS.index("ADD"), in_c=result.elements, a=a, b=b, c=c, d=d, e=e, f=f)
+    record.update(in_zero=left.zero, other_zero=right.zero, out_zero=result.zero)
+
+
+def _pool(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    options = op.options
+    record["kind"] = KINDS.index(op.name)
+    _image(op, record)
+    sizes = {"kernel_h": options.filterHeight, "kernel_w": options.filterWidth, "stride_h": options.strideH, "stride_w": options.strideW}
+    record.update(sizes, dilation_h=1, dilation_w=1)
+    _padding(record, options.padding)
+
+
+def _mean(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    given = op.given(0)
+    axes = sorted(int(a) % len(given.shape) for a in np.frombuffer(op.given(1).data, "<i4"))
+    if axes != [1, 2] or len(given.shape) != 4:
+        raise op.refused("it averages over height and width only")
+    record["kind"] = KINDS.index("MEAN")
+    _image(op, record)
+    record["a"], record["b"] = multiplier(given.scale[0] / op.output.scale[0])
+    record["low"], record["high"] = -128, 127
+
+
+def _softmax(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    given = op.given(0)
+    if not math.isclose(op.output.scale[0], 1 / 256) or op.output.zero != -128:
+        raise op.refused("its result has the scale 1/256 and the zero point -128")
+    rows, columns = given.elements // given.shape[-1], given.shape[-1]
+    a, b = multiplier(min(op.options.beta * given.scale[0] * (1 << 26), float((1 << 31) - 1)))
+    radius = math.floor(((1 << 5) - 1) * (1 << 26) / (1 << b))
+    record.update(kind=KINDS.index("SOFTMAX"), in_h=rows, in_c=columns, a=a, b=b, c=-radius, low=-128, high=127)
+
+
+def _copy(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    record.update(kind=KINDS.index("COPY"), in_c=op.output.elements, low=-128, high=127)
+
+
+def _pad(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    margins = np.frombuffer(op.given(1).data, "<i4").reshape(-1, 2)
+    if len(op.given(0).shape) != 4 or margins[0].any() or margins[3].any():
+        raise op.refused("it pads height and width only")
+    record["kind"] = KINDS.index("PAD")
+    _image(op, record)
+    record.update(pad_h=int(margins[1, 0]), pad_w=int(margins[2, 0]), a=op.output.zero, low=-128, high=127)
+
+
+_KERNELS: dict[str, Callable[[Operator, dict[str, int], Writer], None]] = {
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _convolution,
+    "FULLY_CONNECTED": _fully_connected,
+    "ADD": _add,
+    "AVERAGE_POOL_2D": _pool,
+    "MAX_POOL_2D": _pool,
+    "MEAN": _mean,
+    "SOFTMAX": _softmax,
+    "RESHAPE": _copy,
+    "SQUEEZE": _copy,
+    "EXPAND_DIMS": _copy,
+    "PAD": _pad,
+}
+
+
+def _image(op: Operator, record: dict[str, int]) -> None:
+    given, result = op.given(0), op.output
+    record["in_h"], record["in_w"], record["in_c"] = given.image()
+    record["out_h"], record["out_w"], record["out_c"] = result.image()
+    record["in_zero"], record["out_zero"] = given.zero, result.zero
+
+
+def _padding(record: dict[str, int], kind: int) -> None:
+    """What SAME adds in front; VALID adds nothing."""
+    if kind == schema.Padding.VALID:
+        return
+    for axis in "hw":
+        reach = (record[f"kernel_{axis}"] - 1) * record[f"dilation_{axis}"] + 1
+        missing = (record[f"out_{axis}"] - 1) * record[f"stride_{axis}"] + reach - record[f"in_{axis}"]
+        record[f"pad_{axis}"] = max(0, missing) // 2
+
+
+def _range(op: Operator) -> tuple[int, int]:
+    """The integers a fused activation leaves."""
+    code = getattr(op.options, "fusedActivationFunction", 0)
+    if code not in _FUSED:
+        raise op.refused(f"it has no activation {code}")
+    scale, zero = op.output.scale[0], op.output.zero
+    low, high = {"NONE": (-math.inf, math.inf), "RELU": (0, math.inf), "RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}[_FUSED[code]]
+
+    def integer(real: float, limit: int) -> int:
+        return limit if math.isinf(real) else min(127, max(-128, zero + round(real / scale)))
+
+    return integer(low, -128), integer(high, 127)
+
+
+def multiplier(real: float) -> tuple[int, int]:
+    """A positive factor as a 31-bit integer and a power of two (LiteRT's ``QuantizeMultiplier``)."""
+    if real == 0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    fixed = math.floor(fraction * (1 << 31) + 0.5)
+    if fixed == 1 << 31:
+        fixed, shift = fixed // 2, shift + 1
+    return (0, 0) if shift < -31 else (fixed, shift)
