@@ -86,11 +86,11 @@ def leaky_relu(emission: Emission, node: fx.Node) -> Value:
 
 @emits(aten.prelu.default)
 def prelu(emission: Emission, node: fx.Node) -> Value:
-    """``prelu``, whose slopes go along axis 1; ``relu`` and a multiplication of the rest where there is no such axis."""
-    x, slopes = emission.written(node.args[0]), emission.value(node.args[1])
-    shape = shape_of(node)
-    if len(shape) >= 3 and slopes.shape == (shape[1],):
+    """``prelu`` of images; else ``relu`` and a multiplication of the rest, with the slopes along axis 1."""
+    x, slopes, shape = emission.written(node.args[0]), emission.value(node.args[1]), shape_of(node)
+    if len(shape) == 4 and slopes.shape == (shape[1],):
         return emission.op("prelu", x=x, alpha=slopes)
+    slopes = emission.reshaped(slopes, (*slopes.shape, *[1] * (len(shape) - 2)))
     below = emission.op("minimum", x=x, y=emission.number(0.0))
     return emission.op("add", x=emission.op("relu", x=x), y=emission.op("mul", x=below, y=slopes))
 

@@ -44,7 +44,7 @@ def test_clamp_of_integers():
     check(graph_of(lambda x0: aten.clamp.default(x0, -2, 3), [x]), x)
 
 
-@pytest.mark.parametrize("shape", [(2, 5, 7), (2, 5)])
+@pytest.mark.parametrize("shape", [(2, 5, 7), (2, 5), (1, 5, 3, 2)])
 @pytest.mark.parametrize("slopes", [1, 5])
 def test_prelu(shape, slopes):
     x = normal(*shape)

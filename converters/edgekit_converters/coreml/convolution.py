@@ -12,7 +12,7 @@ from edgekit.graph import argument, aten, is_call, shape_of
 from edgekit_converters._windows import zero_padding
 from edgekit_converters.coreml.emission import Emission, Result
 from edgekit_converters.coreml.registry import emits
-from edgekit_converters.coreml.values import Constant, Value, Variable, rounded
+from edgekit_converters.coreml.values import Constant, Value, Variable
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,7 @@ def _with_bias(emission: Emission, x: Variable, bias: Value | None) -> Variable:
     """The bias as an addition along the channels."""
     assert bias is not None
     shape = [1, bias.shape[0], *[1] * (len(x.shape) - 2)]
-    if isinstance(bias, Constant):
-        laid: Any = rounded(bias.data.reshape(shape), emission.compute)
-    else:
-        laid = emission.op("reshape", Result(shape), x=bias, shape=shape)
-    return emission.op("add", Result(x.shape), x=x, y=laid)
+    return emission.op("add", Result(x.shape), x=x, y=emission.reshaped(bias, shape))
 
 
 def _transposed(emission: Emission, node: fx.Node, call: _Call) -> Variable:

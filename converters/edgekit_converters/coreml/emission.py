@@ -158,6 +158,15 @@ class Emission:
         value = self.value(operand)
         return value if isinstance(value, Variable) else self._constant(value)
 
+    def reshaped(self, operand: Any, shape: Sequence[int]) -> Value:
+        """A value in another shape: a constant at once, anything else by ``reshape``."""
+        value = self.value(operand)
+        if value.shape == tuple(shape):
+            return value
+        if isinstance(value, Constant):
+            return Constant(value.data.reshape(shape), value.label, value.module)
+        return self.op("reshape", Result(shape, value.dtype), x=value, shape=list(shape))
+
     def add_weight(self, name: str, constant: Constant, values: np.ndarray) -> None:
         """Record what reading a constant back must give."""
         self.weights.append(EmittedWeight(name, constant.module, values))

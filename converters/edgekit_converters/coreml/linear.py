@@ -25,11 +25,8 @@ def linear(emission: Emission, node: fx.Node) -> Value:
 @emits(aten.matmul.default)
 def matmul(emission: Emission, node: fx.Node) -> Value:
     """``matmul``; a vector is a matrix of one row or column, which PyTorch drops from the result."""
-    x, y = emission.written(node.args[0]), emission.written(node.args[1])
-    if len(x.shape) > 1 and len(y.shape) > 1:
-        return emission.op("matmul", x=x, y=y)
-    rows = x if len(x.shape) > 1 else emission.op("reshape", Result((1, *x.shape)), x=x, shape=[1, *x.shape])
-    columns = y if len(y.shape) > 1 else emission.op("reshape", Result((*y.shape, 1)), x=y, shape=[*y.shape, 1])
+    x, y = emission.value(node.args[0]), emission.value(node.args[1])
+    rows = emission.reshaped(x, (1, *x.shape)) if len(x.shape) == 1 else x
+    columns = emission.reshaped(y, (*y.shape, 1)) if len(y.shape) == 1 else y
     shape = (*np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2]), rows.shape[-2], columns.shape[-1])
-    product = emission.op("matmul", Result(shape), x=rows, y=columns)
-    return emission.op("reshape", x=product, shape=list(shape_of(node)))
+    return emission.reshaped(emission.op("matmul", Result(shape), x=rows, y=columns), shape_of(node))

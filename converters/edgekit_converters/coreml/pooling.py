@@ -21,7 +21,7 @@ def max_pool(emission: Emission, node: fx.Node) -> Value:
     if any(w.dilation != 1 for w in windows):
         raise emission.refusal("Core ML's pools have no dilation", accepted="dilation=1")
     pooled = emission.op("max_pool", Result(_batched(shape_of(node))), x=_image(emission, node), **_geometry(windows))
-    return _unbatched(emission, node, pooled)
+    return emission.reshaped(pooled, shape_of(node))
 
 
 @emits(aten.avg_pool2d.default)
@@ -40,7 +40,7 @@ def avg_pool(emission: Emission, node: fx.Node) -> Value:
     if divisor:
         factor = np.float32(windows[0].kernel * windows[1].kernel / divisor)
         pooled = emission.op("mul", result, x=pooled, y=emission.number(float(factor)))
-    return _unbatched(emission, node, pooled)
+    return emission.reshaped(pooled, shape_of(node))
 
 
 def _windows(node: fx.Node) -> list[Window]:
@@ -68,14 +68,8 @@ def _pair(numbers: Any) -> tuple[int, int]:
 
 def _image(emission: Emission, node: fx.Node) -> Variable:
     """The operand with a batch dimension."""
-    x = emission.written(node.args[0])
-    return x if len(x.shape) == 4 else emission.op("reshape", Result((1, *x.shape)), x=x, shape=[1, *x.shape])
+    return emission.written(emission.reshaped(node.args[0], _batched(shape_of(node.args[0]))))  # type: ignore[arg-type]
 
 
 def _batched(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape if len(shape) == 4 else (1, *shape)
-
-
-def _unbatched(emission: Emission, node: fx.Node, value: Variable) -> Variable:
-    shape = shape_of(node)
-    return value if value.shape == shape else emission.op("reshape", x=value, shape=list(shape))

@@ -37,6 +37,7 @@ class Written:
         emitted: What the converter says.
         outputs: By name, what the evaluator answers.
         weights: By name, the constants of the package.
+        forms: Operators that decompress constants.
         package: The package itself, read.
         bytes: Size of its weight file.
     """
@@ -44,6 +45,7 @@ class Written:
     emitted: Emitted
     outputs: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
+    forms: list[str]
     package: Package
     bytes: int
 
@@ -70,8 +72,10 @@ def write(graph: Graph, inputs: Sequence[Tensor] = (), how: Encoding | None = No
         outputs = _evaluated(path, feed) if inputs else {}
         blob = path / "Data" / "com.apple.CoreML" / "weights" / "weight.bin"
         size = blob.stat().st_size if blob.exists() else 0
-        found = {name: c.array for name, c in constants(read_program(package)).items()}
-        return Written(emitted, outputs, found, package, size)
+        program = read_program(package)
+        found = {name: c.array for name, c in constants(program).items()}
+        forms = [o.kind for o in program.operations if o.kind.startswith("constexpr")]
+        return Written(emitted, outputs, found, forms, package, size)
 
 
 @cache
