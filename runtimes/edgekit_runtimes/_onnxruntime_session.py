@@ -125,6 +125,7 @@ def _opened(model: Path, delegate: str, threads: int, profile: Path | None) -> A
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.graph_optimization_level, options.log_severity_level = LEVELS[delegate], _FATAL
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")  # else float operands of int4 weights are rounded
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
     try:

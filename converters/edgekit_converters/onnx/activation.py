@@ -92,7 +92,7 @@ def leaky_relu(emission: Emission, node: fx.Node) -> ir.Value:
 @emits(aten.prelu.default)
 def prelu(emission: Emission, node: fx.Node) -> ir.Value:
     """PRelu; its slopes broadcast from the right, so those of channels get dimensions of size 1 behind."""
-    x, slope, shape = emission.value(node.args[0]), emission.value(node.args[1]), shape_of(node)
+    x, slope, shape = emission.value(node.args[0]), emission.value(argument(node, "weight")), shape_of(node)
     if len(shape) > 2 and static(slope) != (1,):
         slope = emission.reshaped(slope, (*static(slope), *[1] * (len(shape) - 2)))
     return emission.op("PRelu", [x, slope], shape)

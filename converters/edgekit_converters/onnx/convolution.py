@@ -15,14 +15,10 @@ from edgekit_converters.onnx.registry import emits
 
 @emits(aten.convolution.default)
 def convolution(emission: Emission, node: fx.Node) -> ir.Value:
-    """Conv or ConvTranspose; one sample without a batch dimension gets one."""
+    """Conv or ConvTranspose."""
     weight, transposed = emission.value(node.args[1]), bool(argument(node, "transposed"))
     spatial = len(static(weight)) - 2
     data, before = unpadded(emission, node.args[0], spatial, () if transposed else (0.0,))
-    shape = shape_of(node)
-    single = len(shape) == spatial + 1
-    if single:
-        data, shape = emission.reshaped(data, (1, *static(data))), (1, *shape)
     own = each(argument(node, "padding"), spatial)
     attributes = {
         "kernel_shape": list(static(weight)[2:]),
@@ -35,8 +31,7 @@ def convolution(emission: Emission, node: fx.Node) -> ir.Value:
         attributes["output_padding"] = each(argument(node, "output_padding"), spatial)
     bias = argument(node, "bias")
     inputs = [data, weight, *([] if bias is None else [bias])]
-    result = emission.op("ConvTranspose" if transposed else "Conv", inputs, shape, attributes)
-    return emission.reshaped(result, shape[1:]) if single else result
+    return emission.op("ConvTranspose" if transposed else "Conv", inputs, shape_of(node), attributes)
 
 
 def each(numbers: Sequence[int], count: int) -> list[int]:

@@ -19,35 +19,44 @@ _LEAST = (-math.inf, -3.4028234663852886e38)
 @emits(aten.max_pool2d.default)
 def max_pool(emission: Emission, node: fx.Node) -> ir.Value:
     """MaxPool, which takes in padding that no maximum notices."""
-    return _pool(emission, node, "MaxPool", unpadded(emission, node.args[0], 2, _LEAST), {"dilations": pair(argument(node, "dilation"))})
+    data, before = unpadded(emission, node.args[0], 2, _LEAST)
+    pads = [(b + p, a + p) for (b, a), p in zip(before, pair(argument(node, "padding")), strict=True)]
+    dilations = pair(argument(node, "dilation"))
+    return _pool(emission, node, "MaxPool", (data, pads), {"dilations": dilations})
 
 
 @emits(aten.avg_pool2d.default)
 def avg_pool(emission: Emission, node: fx.Node) -> ir.Value:
-    """AveragePool."""
+    """AveragePool; where windows that count the padding also reach beyond it, a Pad goes before."""
     data, counted = emission.value(node.args[0]), bool(argument(node, "count_include_pad"))
-    result = _pool(emission, node, "AveragePool", (data, [(0, 0), (0, 0)]), {"count_include_pad": int(counted)})
+    own = [(p, p) for p in pair(argument(node, "padding"))]
+    if counted and argument(node, "ceil_mode") and any(p for p, _ in own):
+        shape = static(data)
+        outer = [0] * (len(shape) - 2)
+        amounts = [*outer, *(b for b, _ in own), *outer, *(a for _, a in own)]
+        sizes = (*shape[:-2], *(n + b + a for n, (b, a) in zip(shape[-2:], own, strict=True)))
+        data, own, counted = emission.op("Pad", [data, emission.ints(amounts)], sizes), [(0, 0), (0, 0)], False
+    counts = int(counted and any(p for p, _ in own))
+    result = _pool(emission, node, "AveragePool", (data, own), {"count_include_pad": counts})
     divisor = argument(node, "divisor_override")
     if divisor is None:
         return result
-    if not counted and any(pair(argument(node, "padding"))):
-        raise emission.refusal(node, "its divisor is fixed but its padding is not counted", accepted="count_include_pad=True")
+    if not argument(node, "count_include_pad") or argument(node, "ceil_mode"):
+        raise emission.refusal(node, "its divisor is fixed but its windows differ", accepted="count_include_pad=True, ceil_mode=False")
     return emission.op("Mul", [result, math.prod(pair(argument(node, "kernel_size"))) / divisor], shape_of(node))
 
 
 def _pool(emission: Emission, node: fx.Node, op_type: str, operand: tuple[ir.Value, Pads], more: dict[str, Any]) -> ir.Value:
-    (data, before), shape = operand, shape_of(node)
+    """A pool whose windows that reach over the edge are padded there: PyTorch and ONNX do not round sizes up alike."""
+    (data, pads), shape = operand, shape_of(node)
     single = len(shape) == 3
     if single:
         data, shape = emission.reshaped(data, (1, *static(data))), (1, *shape)
-    kernel, own = pair(argument(node, "kernel_size")), pair(argument(node, "padding"))
-    attributes = {
-        "kernel_shape": kernel,
-        "strides": pair(argument(node, "stride") or kernel),
-        "pads": onnx_pads([(b + p, a + p) for (b, a), p in zip(before, own, strict=True)]),
-        "ceil_mode": int(argument(node, "ceil_mode")),
-        **more,
-    }
+    kernel, spread = pair(argument(node, "kernel_size")), more.get("dilations", [1, 1])
+    stride = pair(argument(node, "stride") or kernel)
+    rows = zip(static(data)[2:], shape[2:], kernel, stride, spread, pads, strict=True)
+    reaching = [(b, max(a, (out - 1) * s + (k - 1) * d + 1 - n - b)) for n, out, k, s, d, (b, a) in rows]
+    attributes = {"kernel_shape": kernel, "strides": stride, "pads": onnx_pads(reaching), **more}
     result = emission.op(op_type, [data], shape, attributes)
     return emission.reshaped(result, shape[1:]) if single else result
 

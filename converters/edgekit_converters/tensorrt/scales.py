@@ -17,8 +17,12 @@ _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def grids(index: Index) -> Iterator[NodeProto]:
-    """All quantize and dequantize nodes."""
-    return (n for n in index.nodes if n.op_type in _GRIDS)
+    """The node that tells each grid: QuantizeLinear, and DequantizeLinear where no QuantizeLinear is before it."""
+    for node in index.nodes:
+        if node.op_type == "QuantizeLinear" or (
+            node.op_type == "DequantizeLinear" and index.maker(node.input[0], "QuantizeLinear") is None
+        ):
+            yield node
 
 
 def integer_dtype(index: Index, node: NodeProto) -> int | None:
@@ -65,7 +69,7 @@ def activation_axis(index: Index) -> Iterator[Violation]:
     """Activations have one scale."""
     for node in grids(index):
         channels = math.prod(index.sizes(node.input[1]) or (1,))
-        if channels > 1 and not _reads_constant(index, node):
+        if channels > 1 and node.input[0] not in index.constants:
             yield at(index, node, "per-channel", f"an activation has {channels} scales", "quantize activations per tensor")
 
 
@@ -94,11 +98,6 @@ def _wanted_axis(index: Index, node: NodeProto, rank: int) -> int:
     if index.maker(node.input[1], "Transpose") is not None:
         turned = not turned
     return rank - 1 if turned else 0
-
-
-def _reads_constant(index: Index, node: NodeProto) -> bool:
-    source = index.maker(node.input[0], "QuantizeLinear")
-    return (source.input[0] if source is not None else node.input[0]) in index.constants
 
 
 def _is_bias(index: Index, node: NodeProto) -> bool:
