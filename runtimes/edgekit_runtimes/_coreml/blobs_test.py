@@ -4,8 +4,8 @@ import pytest
 from edgekit_runtimes._coreml.blobs import BlobFile
 from edgekit_runtimes._coreml.testing import coremltools
 
-WRITTEN = {"fp32": "float", "fp16": "fp16", "int32": "int32", "uint32": "uint32", "int8": "int8", "uint8": "uint8", "int16": "int16",
-           "uint16": "uint16", "int4": "int4", "uint1": "uint1", "uint2": "uint2", "uint3": "uint3", "uint4": "uint4", "uint6": "uint6"}  # fmt: skip
+TYPES = ["fp16", "int32", "uint32", "int8", "uint8", "int16", "uint16", "int4", "uint1", "uint2", "uint3", "uint4", "uint6"]
+WRITTEN = {"fp32": "float", **{name: name for name in TYPES}}
 """MIL's names to those of coremltools' writer."""
 HELD = {"fp32": "f4", "fp16": "f2", "int32": "i4", "uint32": "u4", "int16": "i2", "uint16": "u2", "int8": "i1", "int4": "i1"}
 
