@@ -20,7 +20,7 @@ _SHAPES = ("SHAPE", "PACK", "STRIDED_SLICE", "FILL", "RANGE")
 _IDENTIFIERS = {"litert": b"TFL3"}
 _FOLDERS = (".mlpackage",)
 """Suffixes of models that are folders."""
-_NEEDS = {"litert": "ai_edge_litert", "onnx": "onnx", "tensorrt": "onnx", "coreml": "coremltools"}
+_NEEDS = {"litert": "ai_edge_litert", "onnx": "onnx", "tensorrt": "onnx", "coreml": "coremltools", "mnn": "flatbuffers"}
 """Package that the reader of a format imports."""
 
 

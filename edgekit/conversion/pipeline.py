@@ -289,7 +289,7 @@ def _preprocessing(request: Request, emitted: Emitted) -> dict[str, Any] | None:
 def tool_versions(framework: str) -> dict[str, str]:
     """Versions of the packages that decide an artifact's bytes."""
     found = {}
-    for package in (*_TOOLS, "ai-edge-litert", "flatbuffers", "coremltools", *(("keras",) if framework == "keras" else ())):
+    for package in (*_TOOLS, "ai-edge-litert", "flatbuffers", "coremltools", "MNN", "onnx", *(("keras",) if framework == "keras" else ())):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

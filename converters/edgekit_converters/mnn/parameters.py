@@ -1,0 +1,157 @@
+"""What a quantized graph asks of MNN: the float graph behind it, and the grids that MNN's converter is told.
+
+MNN takes a float model and a list of layers with the scales of their input, weight and result (its "compression parameters"). Weights
+are handed over already rounded, so that rounding them again by the same scales gives the graph's integers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import fx
+
+from edgekit.graph import Graph, argument, aten, call, constant, constant_value, finish, grid_of, is_call, module_path, op_name, shape_of
+from edgekit.tensors import Grid
+
+BITS = {"int8": 8, "int7": 7, "int6": 6, "int5": 5, "int4": 4, "int3": 3, "int2": 2}
+FUSED = ("relu", "clamp")
+"""Activations that MNN computes with a convolution: relu, and a clamp to 0…6."""
+
+
+@dataclass
+class Plain:
+    """A graph without rounding, and what was rounded in the one it came from.
+
+    Attributes:
+        graph: Float; its weights have the values they were rounded to.
+        activations: Grid of a node's result, by the node's name.
+        weights: Grid of a weight, by the name of the node that reads it.
+        half: Names of nodes whose weight is stored in half precision.
+    """
+
+    graph: Graph
+    activations: dict[str, Grid] = field(default_factory=dict)
+    weights: dict[str, Grid] = field(default_factory=dict)
+    half: set[str] = field(default_factory=set)
+
+    def known_as(self, new: fx.Node, old: fx.Node) -> None:
+        """What is known of `old` holds for `new`, which has its value or its weight."""
+        for table in (self.activations, self.weights):
+            if old.name in table and not (table is self.weights and op_name(new) == "reshape"):
+                table[new.name] = table[old.name]
+        if old.name in self.half:
+            self.half.add(new.name)
+
+
+def plain(graph: Graph) -> Plain:
+    """Take the fake-quantize nodes out of a graph."""
+    found = Plain(graph.copy())
+    for node in found.graph.nodes:
+        grid, halved = grid_of(node), is_call(node) and op_name(node) == "fake_half"
+        if grid is None and not halved:
+            continue
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        if constant_value(source) is None:
+            assert grid is not None
+            found.activations.setdefault(source.name, grid)
+            node.replace_all_uses_with(source)
+        else:
+            for reader in node.users:
+                found.half.update([reader.name] if halved else [])
+                found.weights.update({} if grid is None else {reader.name: grid})
+            node.replace_all_uses_with(_rounded(node))
+        node.graph.erase_node(node)
+    for node in found.graph.nodes:
+        if is_call(node, aten.linear.default) and constant_value(argument(node, "weight")) is not None:
+            _as_convolution(node, found)
+    finish(found.graph.module)
+    return found
+
+
+def _as_convolution(node: fx.Node, found: Plain) -> None:
+    """A linear layer as the 1×1 convolution that MNN makes of it anyway, without the shape arithmetic it puts around one."""
+    x, weight, bias = (argument(node, name) for name in ("input", "weight", "bias"))
+    value, last = constant_value(weight), result_of(node, found.activations)
+    assert value is not None
+    rows, (outs, ins) = math.prod(shape_of(x)[:-1]), value.shape
+    wide = call(last, aten.reshape.default, x, [rows, ins, 1, 1], like=node)
+    filters = constant(last, value.reshape(outs, ins, 1, 1), str(weight.target))
+    layer = call(last, aten.convolution.default, wide, filters, bias, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, like=node)
+    result = layer if last is node else call(last, last.target, layer, *last.args[1:], like=last)
+    narrow = call(last, aten.reshape.default, result, list(shape_of(node)), like=last)
+    last.replace_all_uses_with(narrow)
+    for old in dict.fromkeys((last, node)):
+        old.graph.erase_node(old)
+    for new, old in ((wide, x), (layer, node), (result, last), (narrow, last)):
+        found.known_as(new, old)
+
+
+def _rounded(node: fx.Node) -> fx.Node:
+    """The constant that a fake-quantize node of a constant computes."""
+    given = [constant_value(a) if isinstance(a, fx.Node) else a for a in node.args]
+    return constant(node, node.target(*given), str(node.args[0]), module_path(node))  # type: ignore[operator]
+
+
+def result_of(node: fx.Node, activations: Mapping[str, Grid]) -> fx.Node:
+    """The node whose value a convolution writes: its own, or that of the activation MNN computes with it."""
+    reader = next(iter(node.users)) if len(node.users) == 1 else None
+    if reader is None or node.name in activations or not is_call(reader) or op_name(reader) not in FUSED:
+        return node
+    exact = op_name(reader) == "relu" or (argument(reader, "min"), argument(reader, "max")) == (0, 6)
+    return reader if exact else node
+
+
+def parameters(found: Plain, names: Mapping[str, str]) -> str | None:
+    """MNN's compression parameters as JSON, or None where nothing is rounded.
+
+    Args:
+        found: The graph taken apart.
+        names: The ONNX value that holds the result of each node, by the node's name.
+    """
+    layers = [_layer(n, found, names) for n in found.graph.nodes if n.name in found.weights and _compressible(n)]
+    document = {"version": "3.6.1", "mnnUuid": "edgekit", "algo": [{"type": "QUANTIZE", "quantParams": {"layer": layers}}]}
+    return json.dumps(document, indent=1)
+
+
+def _compressible(node: fx.Node) -> bool:
+    """Convolutions and linear layers; MNN's converter leaves transposed convolutions in float."""
+    return op_name(node) == "linear" or (op_name(node) == "convolution" and not argument(node, "transposed"))
+
+
+def _layer(node: fx.Node, found: Plain, names: Mapping[str, str]) -> dict[str, Any]:
+    weight, grid = argument(node, "weight"), found.weights[node.name]
+    bits, shape = BITS[grid.dtype], shape_of(weight)
+    limit = 2 ** (bits - 1) - 1
+    coded: dict[str, Any] = {"name": names[node.name], "bits": bits, "asymmetric": False, "blockSize": grid.block or 0}
+    result = result_of(node, found.activations)
+    layer = {
+        "opName": names[node.name],
+        "conv": {"inputChannel": shape[1], "outputChannel": shape[0], "kernelSize": list(shape[2:]) or [1, 1]},
+        "weight": [coded],
+    }
+    grids = (found.activations.get(argument(node, "input").name), _result_grid(node, found))
+    if None in grids:
+        return layer
+    coded |= {"scales": list(grid.scale), "clampMin": -limit, "clampMax": limit}
+    sides = zip((argument(node, "input"), result), grids, strict=True)
+    given, made = (_activation(names[n.name], g) for n, g in sides if g is not None)
+    return layer | {"input": [given], "output": [made]}
+
+
+def _result_grid(node: fx.Node, found: Plain) -> Grid | None:
+    """The grid of what a convolution writes; where MNN does not compute its activation, the grid saturates at the same bounds."""
+    result = result_of(node, found.activations)
+    own = found.activations.get(result.name)
+    if own is not None or len(node.users) != 1:
+        return own
+    reader = next(iter(node.users))
+    return found.activations.get(reader.name) if is_call(reader) and op_name(reader) in FUSED else None
+
+
+def _activation(name: str, grid: Grid) -> dict[str, Any]:
+    return {"name": name, "bits": 8, "scales": [grid.scale[0]], "zeroPoint": grid.zero_point[0], "clampMin": -128, "clampMax": 127}
