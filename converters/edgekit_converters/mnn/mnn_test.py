@@ -19,12 +19,12 @@ from edgekit.tensors import Grid
 from edgekit.testing.graphs import graph_of
 
 pytest.importorskip("MNN")
-from edgekit_converters.mnn import grids  # noqa: E402
-from edgekit_converters.mnn.flat import Table  # noqa: E402
-from edgekit_converters.mnn.native import refusal  # noqa: E402
-from edgekit_converters.mnn.parameters import plain  # noqa: E402
-from edgekit_converters.mnn.reader import described  # noqa: E402
-from edgekit_converters.mnn.schema import OPERATORS, Coded, Convolution2D, Net, Op  # noqa: E402
+from edgekit_converters.mnn import grids
+from edgekit_converters.mnn.flat import Table
+from edgekit_converters.mnn.native import refusal
+from edgekit_converters.mnn.parameters import plain
+from edgekit_converters.mnn.reader import described
+from edgekit_converters.mnn.schema import OPERATORS, Coded, Convolution2D, Net, Op
 
 RULES = load_rules("mnn")
 
