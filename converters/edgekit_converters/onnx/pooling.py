@@ -32,8 +32,7 @@ def avg_pool(emission: Emission, node: fx.Node) -> ir.Value:
     own = [(p, p) for p in pair(argument(node, "padding"))]
     if counted and argument(node, "ceil_mode") and any(p for p, _ in own):
         shape = static(data)
-        outer = [0] * (len(shape) - 2)
-        amounts = [*outer, *(b for b, _ in own), *outer, *(a for _, a in own)]
+        amounts = onnx_pads([*[(0, 0)] * (len(shape) - 2), *own])
         sizes = (*shape[:-2], *(n + b + a for n, (b, a) in zip(shape[-2:], own, strict=True)))
         data, own, counted = emission.op("Pad", [data, emission.ints(amounts)], sizes), [(0, 0), (0, 0)], False
     counts = int(counted and any(p for p, _ in own))
@@ -56,9 +55,19 @@ def _pool(emission: Emission, node: fx.Node, op_type: str, operand: tuple[ir.Val
     stride = pair(argument(node, "stride") or kernel)
     rows = zip(static(data)[2:], shape[2:], kernel, stride, spread, pads, strict=True)
     reaching = [(b, max(a, (out - 1) * s + (k - 1) * d + 1 - n - b)) for n, out, k, s, d, (b, a) in rows]
+    if any(max(pads) >= k for pads, k in zip(reaching, kernel, strict=True)):  # of a dilated MaxPool; runtimes refuse that
+        data, reaching = _padded(emission, data, reaching), [(0, 0), (0, 0)]
     attributes = {"kernel_shape": kernel, "strides": stride, "pads": onnx_pads(reaching), **more}
     result = emission.op(op_type, [data], shape, attributes)
     return emission.reshaped(result, shape[1:]) if single else result
+
+
+def _padded(emission: Emission, data: ir.Value, pads: Pads) -> ir.Value:
+    """The images with borders that no maximum notices."""
+    shape = static(data)
+    amounts = onnx_pads([(0, 0), (0, 0), *pads])
+    sizes = (*shape[:2], *(n + b + a for n, (b, a) in zip(shape[2:], pads, strict=True)))
+    return emission.op("Pad", [data, emission.ints(amounts), emission.value(_LEAST[1], data)], sizes)
 
 
 def pair(numbers: Any) -> list[int]:
