@@ -5,6 +5,8 @@ The fake-quantize operators take and return float32 of the same shape and pass g
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -58,6 +60,20 @@ def depth_to_space(x: Tensor, block: int) -> Tensor:
 def _(x: Tensor, block: int) -> Tensor:
     n, channels, height, width = x.shape
     return x.new_empty(n, channels // block**2, height * block, width * block)
+
+
+def _keep_block(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+    ctx.block = inputs[1]
+
+
+def _space_to_depth(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    n, channels, height, width = grad.shape
+    block = ctx.block
+    pixels = grad.reshape(n, channels, height // block, block, width // block, block).permute(0, 3, 5, 1, 2, 4)
+    return pixels.reshape(n, channels * block**2, height // block, width // block), None
+
+
+depth_to_space.register_autograd(_space_to_depth, setup_context=_keep_block)
 
 
 def _same(x: Tensor, *_: object) -> Tensor:

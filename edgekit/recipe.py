@@ -8,7 +8,7 @@
     [[passes]]
     pass = "quantize"
     scheme = "w8a8"
-    calibration = "mse"
+    calibration = "sensitivity"
 
 A pass is a frozen dataclass; its fields are the keys of its table. Passes register themselves by
 name with `register`; the registry is what makes a recipe readable without importing torch first.
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 SCHEMA = "edgekit.recipe/1"
 
 PASSES: dict[str, str] = {
+    "prune": "edgekit.compress.prune:Prune",
     "equalize": "edgekit.compress.equalize:Equalize",
+    "cluster": "edgekit.compress.cluster:Cluster",
     "quantize": "edgekit.compress.quantize:Quantize",
     "bias_correction": "edgekit.compress.bias_correction:BiasCorrection",
 }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 import torch
 from torch import fx
 
+from edgekit.compress.overrides import for_module
 from edgekit.compress.quantize.plan import Plan
 from edgekit.graph import Graph, argument, constant_value, is_call, module_path, op_name
 from edgekit.schemes import Scheme
@@ -27,7 +27,7 @@ def annotate(graph: Graph, rules: Rules, default: Scheme, overrides: Mapping[str
         overrides: Module path glob to scheme; the last match wins.
     """
     calls = [n for n in graph.nodes if is_call(n)]
-    schemes = {n: scheme_of(module_path(n), default, overrides) for n in calls}
+    schemes = {n: for_module(module_path(n), default, overrides) for n in calls}
     integer, floats = set(), {}
     for node in calls:
         if not schemes[node].static or not _computes_floats(node):
@@ -40,15 +40,6 @@ def annotate(graph: Graph, rules: Rules, default: Scheme, overrides: Mapping[str
     plan = Plan(schemes, integer, {}, floats=floats, float_results=rules.float_results)
     plan.fused.update(_fused_sums(calls, plan, rules) if plan.float_results else _fused(calls, plan, rules))
     return plan
-
-
-def scheme_of(path: str, default: Scheme, overrides: Mapping[str, Scheme]) -> Scheme:
-    """The scheme of a module path: that of the last override whose glob matches it or a parent of it."""
-    chosen = default
-    for glob, scheme in overrides.items():
-        if fnmatchcase(path, glob) or fnmatchcase(path, f"{glob}.*"):
-            chosen = scheme
-    return chosen
 
 
 def float_operands(node: fx.Node) -> list[fx.Node]:

@@ -122,7 +122,7 @@ class Assignment:
             warn(f"{what} is {whole.low:.6g} everywhere on the calibration data; its grid holds 0 and that value, nothing beyond")
         # An input's range is the data's own: what lies inside is no outlier.
         is_input = any(n.op == "placeholder" for n in nodes)
-        method = "minmax" if is_input and self.calibrator.method in ("mse", "entropy") else self.calibrator.method
+        method = "minmax" if is_input and self.calibrator.method in ("mse", "entropy", "sensitivity") else self.calibrator.method
         return _unmasked(whole, choose_range(seen, method, self.calibrator.percentile, steps, symmetric))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.canonicalize.batched import batched
+from edgekit.compress.quantize import sensitivity
 from edgekit.compress.quantize.observers import Observer
 from edgekit.data import Samples
 from edgekit.data.checking import check_samples
@@ -16,7 +17,7 @@ from edgekit.graph import Graph
 from edgekit.progress import track
 
 
-def calibrate(graph: Graph, samples: Samples, observers: Mapping[fx.Node, Observer], batch_size: int) -> None:
+def calibrate(graph: Graph, samples: Samples, observers: Mapping[fx.Node, Observer], batch_size: int, *, weighing: bool = False) -> None:
     """Run all samples through the graph.
 
     Args:
@@ -24,6 +25,7 @@ def calibrate(graph: Graph, samples: Samples, observers: Mapping[fx.Node, Observ
         samples: Model-ready inputs.
         observers: Node of the graph to what watches it.
         batch_size: Samples run at once where the graph allows it; the result does not depend on it.
+        weighing: Whether observers are also told how strongly the outputs react to each element.
 
     Raises:
         DataError: The samples do not fit the graph's inputs.
@@ -32,6 +34,20 @@ def calibrate(graph: Graph, samples: Samples, observers: Mapping[fx.Node, Observ
     with torch.inference_mode():
         for run, inputs, count in batches(graph, samples, batch_size):
             _Recorder(run.module, by_name, count).run(*inputs)
+    if weighing:
+        _weigh(graph, samples, by_name)
+
+
+def _weigh(graph: Graph, samples: Samples, observers: Mapping[str, Observer]) -> None:
+    """Run some of the samples forth and back."""
+    some, batch_size = sensitivity.affordable(graph, samples)
+    first, names = 0, frozenset(observers)
+    for run, inputs, count in batches(graph, some, batch_size):
+        for name, (value, weights) in sensitivity.Reactions(run, names).of(inputs, first, count).items():
+            rows = by_sample(weights, count)
+            share = rows / rows.mean(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)  # each sample counts alike
+            observers[name].histogram.weigh(by_sample(value, count), share)
+        first += count
 
 
 def batches(graph: Graph, samples: Samples, batch_size: int) -> Iterator[tuple[Graph, list[Tensor], int]]:

@@ -13,6 +13,12 @@ BINS = 8192
 SAMPLED = 1 << 20
 """Elements of one tensor that are counted; a longer one is read at even strides (never at random: runs must agree)."""
 
+WEIGHED = 1 << 17
+"""Elements of one tensor that are weighed."""
+
+GROUPS = 64
+"""Sizes of value that `Histogram.weighted` tells apart."""
+
 HUGE = 1e30
 """Magnitudes from here on are stand-ins for infinity (attention masks), not data."""
 
@@ -28,11 +34,15 @@ class Histogram:
         high: Largest finite value seen, 0 if none.
         seen: Number of finite values seen.
         dropped: Number of values that were NaN or infinite.
+        weights: Sums of the weights of the values that were weighed, by bin.
+        weighed: Their number, by bin.
         masked: Whether values stood in for minus infinity (at most `-HUGE`).
     """
 
     def __init__(self, bins: int = BINS, *, counting: bool = True) -> None:
         self.counts = torch.zeros(bins, dtype=torch.float64)
+        self.weights = torch.zeros(bins, dtype=torch.float64)
+        self.weighed = torch.zeros(bins, dtype=torch.float64)
         self.reach = 0.0
         self.low, self.high = math.inf, -math.inf
         self.seen = self.dropped = 0
@@ -55,12 +65,48 @@ class Histogram:
         if self._counting:
             self._count(_strided(values))
 
+    def weigh(self, values: Tensor, weights: Tensor) -> None:
+        """Say what errors of values weigh that were added before.
+
+        Args:
+            values: Some of them.
+            weights: Of the same shape.
+        """
+        values, weights = (_strided(t.detach().flatten(), WEIGHED) for t in (values, weights))
+        real = (values.abs() <= self.reach) & weights.isfinite()
+        bins = len(self.weights)
+        where = ((values[real] / (self.reach or 1.0) + 1) * (bins / 2)).long().clamp_(0, bins - 1)
+        self.weights += torch.bincount(where, weights[real].double(), minlength=bins)
+        self.weighed += torch.bincount(where, minlength=bins)
+
+    def weighted(self, evenly: float) -> Tensor:
+        """The counts times the mean weight of values of that size, as a share of the mean weight of all.
+
+        Few samples are weighed and many counted, so the mean is taken over `GROUPS` groups of neighbouring bins that hold
+        as many weighed values each. Exact zeros are left out: there are many, and no grid errs on them.
+
+        Args:
+            evenly: Added to each share: what did not matter in a few samples may in others.
+        """
+        middle = len(self.weighed) // 2
+        counts, sums = self.weighed.clone(), self.weights.clone()
+        counts[middle - 1 : middle + 1] = sums[middle - 1 : middle + 1] = 0
+        if float(sums.sum()) == 0:
+            return self.counts
+        group = ((counts.cumsum(0) - counts / 2) / counts.sum() * GROUPS).long().clamp_(0, GROUPS - 1)
+        total, count = (torch.zeros(GROUPS, dtype=torch.float64).index_add_(0, group, t) for t in (sums, counts))
+        overall = sums.sum() / counts.sum()
+        share = torch.where(count > 0, total / count.clamp_min(1), overall) / overall
+        return self.counts * (share[group] + evenly)
+
     def merge(self, other: Histogram) -> None:
         """Count what another histogram counted."""
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.seen, self.dropped, self.masked = self.seen + other.seen, self.dropped + other.dropped, self.masked or other.masked
         reach = max(self.reach, other.reach)
         self.counts = _grown(self.counts, self.reach, reach) + _grown(other.counts, other.reach, reach)
+        self.weights = _grown(self.weights, self.reach, reach) + _grown(other.weights, other.reach, reach)
+        self.weighed = _grown(self.weighed, self.reach, reach) + _grown(other.weighed, other.reach, reach)
         self.reach = reach
 
     @property
@@ -100,8 +146,8 @@ def _grown(counts: Tensor, reach: float, wanted: float) -> Tensor:
     return counts
 
 
-def _strided(values: Tensor) -> Tensor:
-    step = -(-values.numel() // SAMPLED)
+def _strided(values: Tensor, most: int = SAMPLED) -> Tensor:
+    step = -(-values.numel() // most)
     while step > 1 and any(step % p == 0 for p in (2, 3, 5, 7)):  # coprime to the usual row lengths, to visit all columns
         step += 1
     return values[::step]

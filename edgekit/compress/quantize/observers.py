@@ -18,6 +18,7 @@ CALIBRATIONS: dict[str, str] = {
     "minmax": "the whole range seen",
     "moving_average": "the moving average of each sample's range",
     "percentile": "the range without the outermost tails",
+    "sensitivity": "the range with the least squared error, each value weighed by how strongly the outputs react to it",
     "mse": "the range with the least expected squared rounding and clipping error",
     "entropy": "the range that keeps the distribution's information (least KL divergence)",
 }
@@ -88,6 +89,7 @@ def choose_range(observers: Sequence[Observer], calibration: str, percentile: fl
     choose: dict[str, Callable[[], tuple[float, float]]] = {
         "minmax": lambda: seen.range,
         "percentile": lambda: percentile_range(seen, percentile),
+        "sensitivity": lambda: mse_range(seen, levels, symmetric, weighed=True),
         "mse": lambda: mse_range(seen, levels, symmetric),
         "entropy": lambda: entropy_range(seen, levels, symmetric),
     }

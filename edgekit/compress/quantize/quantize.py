@@ -46,7 +46,7 @@ class Quantize:
     name: ClassVar[str] = "quantize"
 
     scheme: str = "w8a8"
-    calibration: str = "mse"
+    calibration: str = "sensitivity"
     percentile: float = 99.99
     momentum: float = 0.99
     batch_size: int = 32
@@ -96,7 +96,7 @@ class Quantize:
                     accepted="some 100 to 500 typical samples",
                     next_step="pass calibration=..., or use a recipe without it: dynamic_int8, weight_int8",
                 )
-            calibrate(graph, context.calibration, observers, self.batch_size)
+            calibrate(graph, context.calibration, observers, self.batch_size, weighing=self.calibration == "sensitivity")
         grids = Assignment(plan, rules, calibrator, observers, remarks).grids()
         scales = _weight_scales(plan, rules, remarks)
         widen(plan, grids, scales, rules, remarks)

@@ -354,8 +354,9 @@ def test_any_network_is_consistent(recipe):
     assert all(bool(v.isfinite().all()) for v in result(torch.zeros(1, 3, 8, 8)))
 
 
-def test_nothing_here_reads_the_clock_or_a_random_number():
+def test_nothing_here_reads_the_clock_or_a_random_number_without_a_seed():
     for path in Path(__file__).parent.glob("*.py"):
         if not path.name.endswith("_test.py"):
             text = path.read_text()
-            assert "import time" not in text and "torch.rand" not in text and "np.random" not in text
+            assert "import time" not in text and "np.random" not in text
+            assert text.count("torch.rand") == text.count("generator=torch.Generator().manual_seed(")

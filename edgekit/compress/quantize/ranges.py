@@ -9,6 +9,9 @@ from edgekit.compress.quantize.histogram import Histogram
 
 CANDIDATES = 128
 
+EVENLY = 0.05
+"""Share by which all values count alike even where errors are weighed: what did not matter on these samples may on others."""
+
 
 def percentile_range(seen: Histogram, percentile: float) -> tuple[float, float]:
     """The values that leave ``100 - percentile`` percent beyond each end.
@@ -25,7 +28,7 @@ def percentile_range(seen: Histogram, percentile: float) -> tuple[float, float]:
     return max(low, seen.low), min(high, seen.high)
 
 
-def mse_range(seen: Histogram, levels: int, symmetric: bool) -> tuple[float, float]:
+def mse_range(seen: Histogram, levels: int, symmetric: bool, *, weighed: bool = False) -> tuple[float, float]:
     """The range with the least expected squared error.
 
     Values inside are off by a uniform rounding error of variance step²/12, except zeros, which every grid holds exactly;
@@ -36,8 +39,9 @@ def mse_range(seen: Histogram, levels: int, symmetric: bool) -> tuple[float, flo
         seen: The data.
         levels: Steps of the integer range.
         symmetric: Whether the range must be symmetric about 0.
+        weighed: Whether errors weigh what `seen` says of them.
     """
-    counts, centers = _without_zeros(seen), seen.centers
+    counts, centers = _without_zeros(seen.weighted(EVENLY) if weighed else seen.counts), seen.centers
     fractions = torch.linspace(1, CANDIDATES, CANDIDATES, dtype=torch.float64) / CANDIDATES
     reach = max(abs(seen.low), abs(seen.high))
     highs = fractions * (reach if symmetric else max(seen.high, 0.0))
@@ -67,7 +71,7 @@ def entropy_range(seen: Histogram, levels: int, symmetric: bool) -> tuple[float,
         levels: Steps of the integer range.
         symmetric: Whether the range must be symmetric about 0.
     """
-    counts, centers = _without_zeros(seen), seen.centers
+    counts, centers = _without_zeros(seen.counts), seen.centers
     low, high = min(seen.low, 0.0), max(seen.high, 0.0)
     if symmetric:
         high = max(-low, high)
@@ -80,9 +84,9 @@ def entropy_range(seen: Histogram, levels: int, symmetric: bool) -> tuple[float,
     return best[1]
 
 
-def _without_zeros(seen: Histogram) -> Tensor:
+def _without_zeros(counted: Tensor) -> Tensor:
     """Counts, less the two bins at zero, which hold exact zeros (ReLU's) or next to it."""
-    counts, middle = seen.counts.clone(), len(seen.counts) // 2
+    counts, middle = counted.clone(), len(counted) // 2
     counts[middle - 1 : middle + 1] = 0
     return counts
 

@@ -1,0 +1,98 @@
+"""How strongly a model's outputs react to each value inside it: what an error there costs.
+
+To second order, an error e of a value moves the outputs z by Σ_k (∂z_k/∂a)² e², summed over the outputs, so its squared
+gradients weigh its squared error (Hassibi & Stork 1993, "Optimal brain surgeon"; Li et al. 2021, "BRECQ", section 3.3, for
+ranges of activations). The sum over the outputs is estimated by the gradient of one random ±1 combination of them a sample
+(Hutchinson 1990). Where an output is a probability, what counts is not its distance but how far the distribution moves:
+the Kullback-Leibler divergence, whose second order is Σ e_k² / (2 p_k).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+
+from edgekit.data import Samples
+from edgekit.graph import Graph, op_name
+
+LEAST = 1e-4
+"""Probabilities below are taken for it: an event that rare moves no decision."""
+
+FEWEST, WORK = 4, 1 << 24
+"""Samples to run back, at least, and elements of activations, at most: reactions average over an image's many positions."""
+
+ALIVE = 1 << 23
+"""Elements of activations kept at once for the way back."""
+
+PROBABILITIES: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda p: p.clamp_min(LEAST).rsqrt(),
+    "sigmoid": lambda p: (p * (1 - p)).clamp_min(LEAST).rsqrt(),
+    "log_softmax": lambda log: (log / 2).exp(),
+}
+"""Operators whose result is a distribution, to what an error of it weighs: the square root of the divergence's second order."""
+
+
+class Reactions(fx.Interpreter):
+    """Runs a float graph forward, and back from a random combination of its outputs."""
+
+    def __init__(self, graph: Graph, names: frozenset[str]) -> None:
+        super().__init__(graph.module)
+        self._names = names
+        self._kept: dict[str, Tensor] = {}
+        output = next(n for n in reversed(graph.nodes) if n.op == "output")
+        self._outputs: list[fx.Node] = list(output.all_input_nodes)
+        self._results: dict[str, Tensor] = {}
+
+    def of(self, inputs: Sequence[Tensor], first: int, count: int) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Each named node's value and what a squared error of each element weighs; the weights are 0 where no output depends on it.
+
+        Args:
+            inputs: What the graph is called with.
+            first: Number of the first sample in the whole set: each sample has its own combination, however samples are batched.
+            count: Samples in `inputs`.
+        """
+        self._kept, self._results = {}, {}
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            self.run(*(t.clone() for t in inputs))
+            reacting = [n for n in self._outputs if self._results[n.name].requires_grad]
+            total = sum((_combined(n, self._results[n.name], first, count) for n in reacting), start=torch.zeros(()))
+            if reacting:
+                total.backward()  # type: ignore[no-untyped-call]
+        return {name: (v.detach(), torch.zeros_like(v) if v.grad is None else v.grad.square()) for name, v in self._kept.items()}
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Keep the gradients of what was asked for."""
+        value = super().run_node(n)
+        if n.name in self._names:
+            value = value if value.requires_grad else value.detach().requires_grad_()
+            value.retain_grad()
+            self._kept[n.name] = value
+        if n in self._outputs:
+            self._results[n.name] = value
+        return value
+
+
+def _combined(node: fx.Node, value: Tensor, first: int, count: int) -> Tensor:
+    weight = PROBABILITIES.get(op_name(node) if node.op == "call_function" else "")
+    signs = _signs(value.shape, first, count)
+    return (value * signs * (weight(value.detach()) if weight else 1.0)).sum()
+
+
+def _signs(shape: torch.Size, first: int, count: int) -> Tensor:
+    """A ±1 for each element, drawn for each sample by its number."""
+    rows = count if len(shape) and shape[0] % count == 0 else 1
+    part = (shape[0] // rows, *shape[1:]) if len(shape) else ()
+    drawn = [torch.randint(0, 2, part, generator=torch.Generator().manual_seed(first + i)) for i in range(rows)]
+    return (torch.cat(drawn) if len(shape) else drawn[0]).float().mul_(2).sub_(1)
+
+
+def affordable(graph: Graph, samples: Samples) -> tuple[Samples, int]:
+    """Samples at even distances, `WORK` elements of activations in all but `FEWEST` at least, and how many to run at once."""
+    elements = sum(n.meta["val"].numel() for n in graph.nodes if n.op == "call_function" and isinstance(n.meta["val"], Tensor))
+    wanted = min(len(samples), max(FEWEST, WORK // max(elements, 1)))
+    rows = np.linspace(0, len(samples) - 1, wanted).round().astype(int)
+    return Samples({name: values[rows] for name, values in samples.inputs.items()}), max(1, min(wanted, ALIVE // max(elements, 1)))
