@@ -42,7 +42,7 @@ def request_(model):
 
 
 def runtime():
-    return plugins.load("runtimes", "tensorrt")
+    return plugins.load("runtimes", "trtexec")
 
 
 def test_it_is_built_once_and_timed(board, request_, tmp_path):

@@ -26,7 +26,7 @@ SOURCE = "trtexec --separateProfileRun on the device: mean of each layer; Tensor
 
 
 @dataclass(frozen=True)
-class TensorRt:
+class Trtexec:
     """Runs ``.onnx`` files as engines of TensorRT.
 
     `RunRequest.options` takes ``timeout`` (seconds, 600) and ``build``, the command that the artifact's manifest gives for building the
@@ -36,7 +36,7 @@ class TensorRt:
         device: Where; there is nothing to run engines on without one.
     """
 
-    name: str = "tensorrt"
+    name: str = "trtexec"
     formats: tuple[str, ...] = ("tensorrt",)
     extra: str = "jetson"
     device: Transport | None = None
@@ -49,11 +49,11 @@ class TensorRt:
         """See `edgekit.devices.DeviceRuntime`."""
         return None if "TensorRT" in machine.versions else "it has no TensorRT (no trtexec, no package)"
 
-    def on(self, device: Transport | Board) -> TensorRt:
+    def on(self, device: Transport | Board) -> Trtexec:
         """See `edgekit.devices.DeviceRuntime`."""
         if not hasattr(device, "push"):
             raise UsageError(f"{device.address} has no processes, so TensorRT cannot run there")
-        return _TimedTensorRt(device=cast(Transport, device))
+        return _TimedTrtexec(device=cast(Transport, device))
 
     def inspect(self, request: RunRequest) -> dict[str, Any]:
         """What ONNX Runtime here says of the file: see `edgekit_runtimes.onnxruntime.OnnxRuntime.inspect`."""
@@ -88,7 +88,7 @@ class TensorRt:
 
 
 @dataclass(frozen=True)
-class _TimedTensorRt(TensorRt):
+class _TimedTrtexec(Trtexec):
     """On a device."""
 
     def measure(self, request: RunRequest, pace: Pace, inputs: Mapping[str, np.ndarray]) -> Launch:
@@ -124,4 +124,4 @@ def _op_time(layer: LayerTime) -> OpTime:
     return OpTime(None, layer.name, "", delegated=True, mean_us=1e3 * layer.mean_ms)
 
 
-RUNTIME = TensorRt()
+RUNTIME = Trtexec()
