@@ -39,12 +39,12 @@ def program(build: Callable[..., Any], inputs: Mapping[str, tuple[int, ...]], io
     return made
 
 
-def saved(build: Callable[..., Any], inputs: Mapping[str, tuple[int, ...]], ios: str = "18", dtype: str = "fp32", **options: Any) -> Path:
+def saved(build: Callable[..., Any], shapes: Mapping[str, tuple[int, ...]], ios: str = "18", dtype: str = "fp32", **options: Any) -> Path:
     """The same as a package in a folder of its own; `options` are of ``coremltools.convert``."""
     ct = coremltools()
     options = {"pass_pipeline": ct.PassPipeline.EMPTY, **options}
     target = getattr(ct.target, f"iOS{ios}")
-    made = program(build, inputs, ios, dtype)
+    made = program(build, shapes, ios, dtype)
     logging.disable(logging.WARNING)
     model = ct.convert(made, convert_to="mlprogram", minimum_deployment_target=target, skip_model_load=True, **options)
     path = Path(tempfile.mkdtemp(prefix="edgekit-")) / "model.mlpackage"
