@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from edgekit.timing import Pace, Timings
 
@@ -134,6 +133,8 @@ def throttling(medians: np.ndarray | Sequence[float]) -> int | None:
     statistic = np.array([abs(signs[:k, k:].sum()) / np.sqrt(k * (n - k)) for k in range(1, n)])
     change = int(statistic.argmax())
     before, after = values[: change + 1], values[change + 1 :]
+    from scipy import stats  # noqa: PLC0415 - see `edgekit.profiling.statistics`
+
     p = (n - 1) * stats.mannwhitneyu(before, after).pvalue
     if p >= 0.01 or np.median(after) < np.median(before) * (1 + SLOWER):
         return None

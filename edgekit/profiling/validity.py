@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from edgekit.profiling.state import DeviceState, Load
 from edgekit.profiling.statistics import PERCENTILE_FLOORS, Interval, trend, variation
@@ -177,7 +176,11 @@ def _central_variation(samples: np.ndarray) -> float:
 
 def _rising(medians: np.ndarray) -> bool:
     """Whether later launches are slower, all in order."""
-    return bool(medians[-1] > medians[0] * (1 + CHANGED) and stats.kendalltau(np.arange(len(medians)), medians).statistic >= 0.9)
+    if medians[-1] <= medians[0] * (1 + CHANGED):
+        return False
+    from scipy import stats  # noqa: PLC0415 - see `edgekit.profiling.statistics`
+
+    return bool(stats.kendalltau(np.arange(len(medians)), medians).statistic >= 0.9)
 
 
 def _neighbours(launches: Sequence[Launch], load: Load, threads: int, cores: int) -> Iterator[Finding]:
