@@ -17,7 +17,7 @@ from edgekit.plugins import EmittedOp, RunRequest, Runtime, load
 from edgekit.tensors import TensorSpec
 from edgekit.timing import TimedRuntime
 
-FORMATS = {".tflite": "litert"}
+FORMATS = {".tflite": "litert", ".mlpackage": "coreml"}
 """Formats of model files that come without a manifest, by suffix."""
 
 
@@ -65,6 +65,8 @@ def subject(what: Any) -> Subject:
     if not isinstance(what, str | Path):
         raise UsageError(f"cannot measure a {type(what).__name__}", accepted="an Artifact, its folder, or a model file")
     path = Path(what)
+    if path.is_dir() and path.suffix.lower() in FORMATS:
+        return _of_folder(path, FORMATS[path.suffix.lower()])
     if path.is_dir() or path.name == MANIFEST:
         return _of_artifact(Artifact.load(path if path.is_dir() else path.parent))
     if not path.is_file():
@@ -84,8 +86,13 @@ def engine(chosen: str | TimedRuntime | None, model: Subject, device: Device | N
     if model.format not in runtime.formats:
         raise UsageError(f"runtime {runtime.name!r} does not run {model.format!r} files", accepted=runtime.formats)
     if not hasattr(runtime, "measure"):
-        raise UsageError(f"runtime {runtime.name!r} cannot be profiled: it has no `measure`")
+        raise UsageError(f"runtime {runtime.name!r} cannot be profiled: {_why(runtime)}", next_step=getattr(runtime, "instead", None))
     return cast(TimedRuntime, runtime)
+
+
+def _why(runtime: Runtime) -> str:
+    says = getattr(runtime, "measures", None)
+    return f"it gives {says}" if says else "it has no `measure`"
 
 
 def _useless(there: Runtime) -> str | None:
@@ -122,12 +129,19 @@ def _random(spec: TensorSpec, rng: np.random.Generator) -> np.ndarray:
 
 def _of_artifact(artifact: Artifact) -> Subject:
     manifest = artifact.manifest
-    record = manifest.files[manifest.model_file]
     name = artifact.path.resolve().name
-    return Subject(name, artifact.model_file, manifest.format, record.bytes, record.sha256, manifest.ops, artifact)
+    return Subject(name, artifact.model_file, manifest.format, artifact.model_bytes, manifest.model_sha256, manifest.ops, artifact)
 
 
 def _of_file(path: Path, model_format: str) -> Subject:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Subject(path.name, path, model_format, path.stat().st_size, digest)
+
+
+def _of_folder(path: Path, model_format: str) -> Subject:
+    """A model that is a folder; its digest is the artifact's own: of its files' digests and names, a line each."""
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(path.parent).as_posix()}\n" for p in files]
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return Subject(path.name, path, model_format, sum(p.stat().st_size for p in files), digest)

@@ -158,13 +158,15 @@ def _judged(
     parity = compare(wanted, got) if wanted is not None else compare(kept_outputs, subject.outputs(kept_inputs))
     if graph is None:
         notes = (*notes, f"the float model is not at hand: parity is on the {count(kept_inputs)} samples kept in the artifact")
+    if says := getattr(subject.place.runtime, "measures", None):
+        notes = (*notes, f"{subject.place.runtime.name} evaluates what the file says on this machine: {says}")
     elsewhere = subject.elsewhere(inputs, got)
     result = _measured(metric, wanted, got, None if data is None else data.labels, needed=gates.need_metric)
     manifest = subject.artifact.manifest
     return Verdict(
         model_sha256=manifest.model_sha256,
         runtime=subject.place.runtime.name,
-        delegate=subject.delegate,
+        delegate=subject.delegate if getattr(subject.place.runtime, "delegates", True) else "none",
         samples=count(inputs),
         reference="source" if graph is not None else "golden",
         parity=parity,

@@ -24,13 +24,17 @@ class CoreML:
     `RunRequest.delegate` means nothing to it. `RunRequest.options` takes ``timeout`` (seconds, 600).
 
     Attributes:
-        measures: What its answers are good for, as verdicts say it.
+        measures: What its answers are good for, as verdicts say it; there is nothing to profile.
+        instead: What to do for what it cannot give.
+        delegates: It has none.
     """
 
     name: str = "coreml"
     formats: tuple[str, ...] = ("coreml",)
     extra: str = "coreml"
     measures: str = "numerics, not latency"
+    instead: str = "measure on the device: open the package in Xcode and make a performance report"
+    delegates: tuple[str, ...] = ()
 
     def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run each sample, a batch of the model at a time.
