@@ -55,12 +55,15 @@ def runtime_on(
     known: list[Any] = [given] if given is not None else [plugins.load("runtimes", name) for name in plugins.names("runtimes")]
     refusals: dict[str, str] = {}
     for engine in (r for r in known if hasattr(r, "on") and model_format in r.formats):
-        reason = engine.refusal(device.machine())
-        there: Runtime | None = None if reason else engine.on(device)
-        reason = reason or (useless(there) if there is not None else None)
-        if there is not None and reason is None:
-            return there
-        refusals[engine.name] = str(reason)
+        if (reason := engine.refusal(device.machine())) is None:
+            try:
+                there: Runtime = engine.on(device)
+                reason = useless(there)
+            except UsageError as error:  # it has to try to know
+                reason = error.message
+            if reason is None:
+                return there
+        refusals[engine.name] = reason
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
     asked = f"runtime {given.name!r} does not run" if given is not None else "no runtime runs"
     raise UsageError(

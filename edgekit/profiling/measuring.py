@@ -103,7 +103,7 @@ def profile(
     sustained: float | None = None,
     percentile: int | None = None,
     no_fallback: bool = False,
-    on: str = "host",
+    on: str | Device = "host",
     stop: Stop | None = None,
 ) -> Profile | CountedProfile:
     """Measure a model: latency with its interval, load, memory, and what each operator takes.
@@ -122,7 +122,8 @@ def profile(
         sustained: Seconds of back-to-back runs in a launch of its own at the end: its curve shows when throttling began.
         percentile: One that must be told (90, 95 or 99): with fewer samples than its floor the profile is invalid.
         no_fallback: Whether an operator outside the delegate makes the profile invalid.
-        on: The device: ``host``, or a name as `edgekit.devices.address` lists them. On an emulator instructions are counted.
+        on: The device: ``host``, a name as `edgekit.devices.address` lists them, or a device that `edgekit.devices.opened` gave. On an
+            emulator instructions are counted.
         stop: To be set by another thread, like Ctrl-C.
 
     Returns:
@@ -148,11 +149,12 @@ def profile(
         stop = stop or Stop()
         if device is not None:
             stop.watch(device)
-        plan = planned(model, runtime=runtime, threads=threads, delegate=delegate, pace=pace, on=on, device=device)
+        name = on if isinstance(on, str) else str(on.address)
+        plan = planned(model, runtime=runtime, threads=threads, delegate=delegate, pace=pace, on=name, device=device)
         plan = replace(plan, stop=stop)
         if not hasattr(plan.runtime, "measure"):
             return count_instructions(
-                plan.model, plan.runtime, plan.request, plan.inputs, origin=plan.origin, on=on, machine=plan.machine(), tools=tools()
+                plan.model, plan.runtime, plan.request, plan.inputs, origin=plan.origin, on=plan.on, machine=plan.machine(), tools=tools()
             )
         return _profiled(plan, count, 0.1 if quick else 0.5, sustained, demands)
 
@@ -168,8 +170,11 @@ def _profiled(plan: Plan, count: int, trace_seconds: float, seconds: float | Non
 
 
 @contextmanager
-def reached(on: str, runtime: str | TimedRuntime | None = None) -> Iterator[Device | None]:
-    """Yield the device of that name; None for this machine, where the runtime makes processes by itself."""
+def reached(on: str | Device, runtime: str | TimedRuntime | None = None) -> Iterator[Device | None]:
+    """Yield the device, opened for the block if it is a name; None for this machine, where the runtime makes processes by itself."""
+    if not isinstance(on, str):
+        yield on
+        return
     itself = isinstance(runtime, str) and not hasattr(plugins.load("runtimes", runtime), "measure")
     if Address.parse(on, schemes()).scheme == "host" and not itself:
         yield None
