@@ -49,7 +49,7 @@ class EmulatedBoard:
     """What the boards' FPGA images run at; an emulator has no clock."""
 
     def firmware(self) -> Path:
-        """edgekit's firmware for it, built once and kept.
+        """The firmware for it, built once and kept.
 
         Raises:
             DeviceUnavailable: The compiler is not installed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from edgekit.counting import InstructionCount
@@ -44,6 +45,14 @@ class CountingBoard(Protocol):
 
     def marks(self) -> tuple[Mark, ...]:
         """The marks passed since this was last asked."""
+
+
+@runtime_checkable
+class ImageBoard(Protocol):
+    """A board that runs any image to its end. It is an emulator."""
+
+    def execute(self, image: Path, *, timeout: float) -> tuple[tuple[Mark, ...], bytes]:
+        """Run it; the marks it passed and what it printed."""
 
 
 def read(text: str) -> tuple[Mark, ...]:

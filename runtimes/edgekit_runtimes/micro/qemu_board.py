@@ -140,3 +140,28 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """End a process, whatever it does."""
     process.kill()
     process.wait()
+
+
+def execute(board: EmulatedBoard, image: Path, emulator: Qemu, timeout: float) -> tuple[tuple[Mark, ...], bytes]:
+    """Run a user's own image until it ends itself by semihosting (``exit`` of newlib's rdimon); its marks, and what it printed.
+
+    Semihosting lets the image read and write this machine's files, as a debugger would.
+
+    Raises:
+        DeviceFailed: It hangs, or ends with an error.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
+        out = Path(name) / "marks"
+        out.touch()
+        command = [*command_line(emulator, board, image, out), "-semihosting-config", "enable=on,target=native", "-serial", "null"]
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout, cwd=name)
+        except subprocess.TimeoutExpired:
+            raise DeviceFailed(
+                f"{image.name} did not end within {timeout:.0f} s",
+                accepted="an image that ends by semihosting: link with --specs=rdimon.specs and return from main",
+            ) from None
+        if done.returncode:
+            words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise DeviceFailed(f"{image.name} ended with code {done.returncode}" + (f": {words[-1][:300]}" if words else ""))
+        return marks.read(out.read_text(encoding="ascii", errors="replace")), done.stdout + done.stderr
