@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,23 +129,29 @@ def _input_type(given: Input) -> Any:
 
 def _described(written: Any, modules: Mapping[str, str]) -> dict[str, Any]:
     """Operators in execution order, and the names of constants."""
-    from coremltools.converters.mil.mil import types  # noqa: PLC0415
-
     ops, constants = [], []
     for op in written.functions["main"].operations:
         if op.op_type == "const" or op.op_type.startswith("constexpr_"):
             constants += [v.name for v in op.outputs]
             continue
-        shapes = [list(v.shape) for v in op.inputs.values() if hasattr(v, "shape") and v.val is None]
-        ops.append({"name": op.op_type, "module": modules.get(op.name, ""), "dtype": _dtype(op, types), "shapes": shapes})
+        operands = [v for v in _tensors(op.inputs.values()) if v.val is None]
+        dtype = _dtype([*_tensors(op.outputs), *operands])
+        ops.append({"name": op.op_type, "module": modules.get(op.name, ""), "dtype": dtype, "shapes": [list(v.shape) for v in operands]})
     return {"ops": ops, "constants": constants}
 
 
-def _dtype(op: Any, types: Any) -> str:
-    """What an operator computes in: its first operand's dtype where its result is a choice or a count."""
-    words = {"fp16": "float16", "fp32": "float32"}
-    operands = [v for v in op.inputs.values() if hasattr(v, "dtype") and v.val is None]
-    result = types.builtin_to_string(op.outputs[0].dtype) if hasattr(op.outputs[0], "dtype") else "str"
-    if not result.startswith("fp") and operands:
-        result = types.builtin_to_string(operands[0].dtype)
-    return words.get(result, result)
+def _tensors(variables: Iterable[Any]) -> list[Any]:
+    """Those that are tensors or scalars; labels, tuples and dictionaries are not."""
+    from coremltools.converters.mil.mil import types  # noqa: PLC0415
+
+    known = [v for v in variables if hasattr(v, "sym_type")]
+    return [v for v in known if types.is_tensor(v.sym_type) or types.is_scalar(v.sym_type)]
+
+
+def _dtype(tensors: Sequence[Any]) -> str:
+    """What an operator computes in: its result's dtype, or its first operand's where the result is a choice or a count."""
+    from coremltools.converters.mil.mil import types  # noqa: PLC0415
+
+    found = [types.builtin_to_string(v.dtype) for v in tensors]
+    chosen = next((d for d in found if d.startswith("fp")), found[0] if found else "str")
+    return {"fp16": "float16", "fp32": "float32"}.get(chosen, chosen)
