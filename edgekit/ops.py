@@ -13,18 +13,20 @@ from torch import Tensor
 
 @torch.library.custom_op("edgekit::fake_quantize_per_block", mutates_args=())
 def fake_quantize_per_block(x: Tensor, scale: Tensor, block: int, low: int, high: int) -> Tensor:
-    """Round `x` to a symmetric grid whose scale is shared by `block` elements of the last axis.
+    """Round `x` to a symmetric grid whose scale is shared by blocks of elements.
 
     Args:
-        x: Weight of shape (rows, columns), float32.
-        scale: Shape (rows, columns / block), float32.
-        block: Elements that share a scale.
+        x: Weight, float32.
+        scale: Of the rank of `x`; each size divides that of `x`, and each element serves that many: (rows, columns / block) for a
+            matrix, (outputs, inputs / block, 1, 1) for the kernels of a convolution. float32.
+        block: Input channels (axis 1) that share a scale.
         low: Smallest integer.
         high: Largest integer.
     """
-    blocks = x.reshape(*scale.shape, block)
-    steps = scale.unsqueeze(-1)
-    return ((blocks / steps).round().clamp(low, high) * steps).reshape(x.shape)
+    steps = scale
+    for axis, size in enumerate(x.shape):
+        steps = steps.repeat_interleave(size // scale.shape[axis], axis) if size != scale.shape[axis] else steps
+    return (x / steps).round().clamp(low, high) * steps
 
 
 @torch.library.custom_op("edgekit::fake_quantize_dynamic", mutates_args=())

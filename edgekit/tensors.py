@@ -21,7 +21,7 @@ class Grid:
         scale: One value, or one a channel of `axis`.
         zero_point: As many as `scale`.
         axis: The channel axis of a per-channel grid, else None.
-        block: Elements of the last axis that share a scale (blockwise weights), else None.
+        block: Input channels (axis 1) of a weight that share a scale, with all that lies behind them, else None.
     """
 
     dtype: str

@@ -2,7 +2,9 @@
 
 A recipe applies its passes in its own order. The order that works, and why:
 
-1. `equalize.Equalize` moves range between channels; it wants float weights, and the grids must be chosen after it.
-2. `quantize.Quantize` rounds weights and activations; it wants the weights final.
-3. `bias_correction.BiasCorrection` undoes the mean error that rounding left; it wants the grids in place.
+1. `prune.Prune` zeroes weights; what follows then works with, and makes up for, the weights that are left.
+2. `equalize.Equalize` moves range between channels; it wants float weights, and tables and grids must be chosen after it.
+3. `cluster.Cluster` replaces weights by table entries; it wants the weights final, zeros included.
+4. `quantize.Quantize` rounds weights (also those of tables) and activations; it wants the values final.
+5. `bias_correction.BiasCorrection` undoes the mean error that rounding left; it wants the grids in place.
 """

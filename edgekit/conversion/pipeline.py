@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 CALIBRATION_SAMPLES = 200
 RANDOM = "random"
+ON_LOWERED = ("cluster", "quantize")
+"""Passes that want weights as the file will have them; the first of them in a recipe is where lowering goes."""
 _TOOLS = ("edgekit", "torch", "numpy")
 
 
@@ -223,12 +225,12 @@ def _fill_by_vendor(
 
 
 def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) -> Graph:
-    """Compression passes on the canonical graph, then lowering, then quantization on the lowered one."""
+    """Compression passes on the canonical graph, then lowering, then clustering and quantization on the lowered one."""
     from edgekit.conversion.lowering import lower  # noqa: PLC0415
 
     context = Context(request.target.rules, data)
     passes = request.recipe.passes
-    first = next((i for i, step in enumerate(passes) if step.name == "quantize"), len(passes))
+    first = next((i for i, step in enumerate(passes) if step.name in ON_LOWERED), len(passes))
     for step in passes[:first]:
         graph = _apply(step, graph, context, steps)
     with steps.step("lower"):

@@ -61,6 +61,7 @@ class Rules:
         weight_only: Weighted operators a weight-only scheme compresses.
         blockwise: Weighted operators with a blockwise int4 kernel.
         int4: Weighted operators with a per-channel int4 kernel.
+        palettes: Whether weights can be stored as tables and indices.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Rules:
     weight_only: frozenset[str]
     blockwise: frozenset[str]
     int4: frozenset[str] = frozenset()
+    palettes: bool = False
     transposed_axis: int = 1
 
     @property
@@ -184,6 +186,7 @@ def load_rules(name: str) -> Rules:
         weight_only=frozenset(data.get("weight_only", ())),
         blockwise=frozenset(data.get("blockwise", ())),
         int4=frozenset(data.get("int4", ())),
+        palettes=bool(data.get("palettes", False)),
         transposed_axis=int(data.get("transposed_axis", 1)),
     )
 

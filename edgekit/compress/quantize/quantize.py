@@ -18,7 +18,7 @@ from edgekit.compress.quantize.plan import Plan, Slot
 from edgekit.compress.quantize.sharing import share, shares
 from edgekit.compress.quantize.warning import Remarks, named
 from edgekit.compress.quantize.weight_only import compress_weights, weight_bits
-from edgekit.compress.quantize.weights import LIMIT, channel_axis, channel_scales, checked_weight
+from edgekit.compress.quantize.weights import LIMIT, channel_axis, channel_scales, checked_weight, table_scales
 from edgekit.errors import DataError, UsageError
 from edgekit.graph import Graph, finish, op_name
 from edgekit.recipe import Context
@@ -114,10 +114,13 @@ def _weighted(plan: Plan, rules: Rules) -> list[fx.Node]:
 
 
 def _weight_scales(plan: Plan, rules: Rules, remarks: Remarks) -> dict[fx.Node, Tensor]:
-    return {
-        node: channel_scales(checked_weight(node, rules), channel_axis(node, rules), weight_bits(node, plan.schemes[node], rules, remarks))
-        for node in _weighted(plan, rules)
-    }
+    scales = {}
+    for node in _weighted(plan, rules):
+        weight, axis = weight_operand(node, rules), channel_axis(node, rules)
+        assert weight is not None
+        own = channel_scales(checked_weight(node, rules), axis, weight_bits(node, plan.schemes[node], rules, remarks))
+        scales[node] = table_scales(weight, own, axis)
+    return scales
 
 
 def _insert_weights(plan: Plan, grids: Mapping[Slot, Grid], scales: dict[fx.Node, Tensor], rules: Rules, remarks: Remarks) -> None:

@@ -9,8 +9,8 @@ import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
 from edgekit.compress.quantize.annotate import weight_operand
 from edgekit.compress.quantize.insert import per_block, per_channel
 from edgekit.compress.quantize.warning import Remarks, named
-from edgekit.compress.quantize.weights import LIMIT, block_scales, channel_axis, channel_scales, checked_weight
-from edgekit.graph import argument, call, op_name
+from edgekit.compress.quantize.weights import LIMIT, block_scales, channel_axis, channel_scales, checked_weight, table_scales, transposed
+from edgekit.graph import call, op_name
 from edgekit.schemes import Scheme
 from edgekit.targets import Rules
 
@@ -50,8 +50,7 @@ def hybrid(node: fx.Node, rules: Rules) -> bool:
 
 def weight_bits(node: fx.Node, scheme: Scheme, rules: Rules, remarks: Remarks) -> int:
     """Width of a node's weight: its scheme's, or 8 where no 4-bit kernel exists."""
-    transposed = op_name(node) == "convolution" and argument(node, "transposed")
-    if scheme.weight_bits != 4 or (op_name(node) in rules.int4 and not transposed):
+    if scheme.weight_bits != 4 or (op_name(node) in rules.int4 and not transposed(node)):
         return scheme.weight_bits
     remarks.note(f"int8 instead of int4 weights: {op_name(node)} in {named(node)} has no 4-bit kernel")
     return 8
@@ -65,10 +64,10 @@ def _compressed(node: fx.Node, weight: fx.Node, scheme: Scheme, rules: Rules, re
             return weight
         return call(weight.next, torch.ops.edgekit.fake_half.default, weight, like=weight)
     if scheme.block is not None:
-        if op_name(node) in rules.blockwise and value.shape[-1] % scheme.block == 0:
+        if op_name(node) in rules.blockwise and not transposed(node) and value.shape[1] % scheme.block == 0:
             scales = block_scales(value, scheme.block, scheme.weight_bits)
             return per_block(weight, scales, scheme.block, LIMIT[scheme.weight_bits])
         remarks.note(f"int8 instead of blockwise int4 weights: {op_name(node)} in {named(node)} has no kernel for blocks of {scheme.block}")
         scheme = Scheme(scheme.name, 8)
     bits, axis = weight_bits(node, scheme, rules, remarks), channel_axis(node, rules)
-    return per_channel(weight, channel_scales(value, axis, bits), axis, LIMIT[bits])
+    return per_channel(weight, table_scales(weight, channel_scales(value, axis, bits), axis), axis, LIMIT[bits])

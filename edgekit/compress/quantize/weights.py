@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.compress.quantize.annotate import weight_operand
+from edgekit.constraints import Codebook
 from edgekit.errors import ConversionError
-from edgekit.graph import argument, constant_value, module_path, op_name, shape_of
+from edgekit.graph import argument, constant_value, constraints_of, module_path, op_name, shape_of
 from edgekit.targets import Rules
 
 LIMIT = {8: 127, 4: 7}
@@ -21,8 +22,12 @@ SHRINKS = tuple(1 - 0.02 * step for step in range(26))
 
 def channel_axis(node: fx.Node, rules: Rules) -> int:
     """Axis of the canonical weight of a node along which it has its scales: the output channels, unless the rules say otherwise."""
-    transposed = op_name(node) == "convolution" and argument(node, "transposed")
-    return rules.transposed_axis if transposed else rules.weighted[op_name(node)]
+    return rules.transposed_axis if transposed(node) else rules.weighted[op_name(node)]
+
+
+def transposed(node: fx.Node) -> bool:
+    """Whether a node is a transposed convolution."""
+    return op_name(node) == "convolution" and bool(argument(node, "transposed"))
 
 
 def checked_weight(node: fx.Node, rules: Rules) -> Tensor:
@@ -55,10 +60,25 @@ def channel_scales(weight: Tensor, axis: int, bits: int) -> Tensor:
 
 
 def block_scales(weight: Tensor, block: int, bits: int) -> Tensor:
-    """One scale for each `block` elements of a row, shape (rows, columns / block); float16 values, as files store them."""
-    blocks = weight.reshape(-1, block)
-    scales = _usable(_scales(blocks, bits), LIMIT[bits]).reshape(weight.shape[0], -1)
+    """One scale for each `block` input channels of a row, shape (rows, inputs / block, 1, ...); float16 values, as files store them."""
+    blocks = weight.reshape(weight.shape[0], weight.shape[1] // block, -1)
+    scales = _usable(_scales(blocks.flatten(0, 1), bits), LIMIT[bits]).reshape(*blocks.shape[:2], *[1] * (weight.dim() - 2))
     return scales.half().float().clamp_min(2.0**-24)
+
+
+def table_scales(weight: fx.Node, scales: Tensor, axis: int) -> Tensor:
+    """The scales of a weight's channels, the same for channels that share a table: rounding then changes the table's entries alone.
+
+    Args:
+        weight: The weight's ``get_attr`` node.
+        scales: Shape (channels,).
+        axis: Of the channels.
+    """
+    codebook = next((c for c in constraints_of(weight) if isinstance(c, Codebook)), None)
+    if codebook is None or (codebook.groups > 1 and codebook.axis != axis):
+        return scales
+    shared = scales.reshape(codebook.groups, -1).amax(1, keepdim=True)
+    return shared.expand(-1, len(scales) // codebook.groups).flatten()
 
 
 def _scales(rows: Tensor, bits: int) -> Tensor:

@@ -42,7 +42,7 @@ def absorbed_by_readers(chain: Chain) -> bool:
         weight, bias = constant_value(argument(reader, "weight")), _bias(reader)
         assert weight is not None
         scale, shift = _columns(reader, weight, chain.scale), _columns(reader, weight, chain.shift)
-        give(reader, lambda w, scale=scale: w * scale, bias + (weight * shift).flatten(1).sum(1))
+        give(reader, scale.mul, bias + (weight * shift).flatten(1).sum(1))
     return True
 
 

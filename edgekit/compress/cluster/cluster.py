@@ -1,0 +1,216 @@
+"""The clustering pass: weights of few distinct values, as tables and small indices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from edgekit.compress.cluster.agreement import agreement, answers
+from edgekit.compress.cluster.budget import Bits, Choice, ladder, least, within
+from edgekit.compress.cluster.clustering import Clustering
+from edgekit.compress.cluster.layers import HALF_BITS, Layer, layers
+from edgekit.compress.cluster.sensitivity import weight_costs
+from edgekit.compress.overrides import for_module
+from edgekit.constraints import BITS
+from edgekit.data import Samples
+from edgekit.errors import DataError, UsageError
+from edgekit.graph import Graph
+from edgekit.progress import track
+from edgekit.recipe import Context
+from edgekit.targets import Rules
+
+AUTO = "auto"
+
+METHODS: dict[str, str] = {
+    "kmeans": "tables of least squared error",
+    "sensitivity": "tables of least squared error, each weight by its squared gradients on calibration data",
+    "uniform": "evenly spaced tables, from the least to the greatest weight",
+}
+
+CORRECTIONS: dict[str, str] = {
+    "none": "nothing is corrected; no data needed",
+    "bias": "the mean that each output channel loses on calibration data goes into its bias",
+    "layers": "assignments and tables that give back each layer's outputs on calibration data, then biases",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Replaces weights by entries of small tables, which files store as indices (palettization, weight clustering).
+
+    Han, Mao and Dally 2016, "Deep Compression", section 3; the sources of the methods are in the files of this package.
+
+    Given: a lowered graph with float weights, pruned or not. Weights that have a table keep it.
+    Result: a graph that computes with the clustered weights, each with a `Codebook` among its constraints (pruned elements
+    stay zero and take no entry). A weight stays as it is where indices and tables would take more room than half-precision numbers.
+    Notes say what was left alone and how many bits a weight takes on average, tables included.
+
+    Attributes:
+        bits: Width of the indices: 1, 2, 3, 4, 6 or 8; ``auto`` for widths of each weight's own, within a budget.
+        channels: Output channels that share a table, at most (the nearest divisor of their number below); None for one table a weight.
+        method: A key of `METHODS`.
+        correction: A key of `CORRECTIONS`.
+        average_bits: The budget of ``auto`` as size: stored bits a weight, tables included, at most.
+        min_agreement: The budget of ``auto`` as accuracy: the share (0 to 1) of samples whose class must stay the float model's, measured
+            on the last third of the calibration data while the rest is clustered with.
+        widths: What ``auto`` chooses from, besides half precision.
+        ridge: How far ``layers`` may move weights: what a change costs, in shares of the mean squared input. Larger is closer to float.
+        overrides: Module path glob to the bits of those modules, 16 for half precision; the last match wins.
+    """
+
+    name: ClassVar[str] = "cluster"
+
+    bits: int | str = 4
+    channels: int | None = None
+    method: str = "kmeans"
+    correction: str = "none"
+    average_bits: float | None = None
+    min_agreement: float | None = None
+    widths: tuple[int, ...] = (2, 4, 6, 8)
+    ridge: float = 0.1
+    overrides: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what no format stores and budgets that contradict each other.
+
+        Raises:
+            UsageError: Naming the option, what it got and what it takes.
+        """
+        _choice("bits", self.bits, (*BITS, AUTO))
+        _choice("method", self.method, METHODS)
+        _choice("correction", self.correction, CORRECTIONS)
+        for bits in self.overrides.values():
+            _choice("bits of an override", bits, (*BITS, HALF_BITS))
+        for width in self.widths or (0,):
+            _choice("width", width, BITS)
+        if self.channels is not None and self.channels < 1:
+            raise UsageError(f"channels is {self.channels}", accepted="1 or more output channels that share a table")
+        if self.ridge <= 0:
+            raise UsageError(f"ridge is {self.ridge:g}", accepted="over 0 (shares of the mean squared input)")
+        budgets = [b for b in (self.average_bits, self.min_agreement) if b is not None]
+        if len(budgets) != (self.bits == AUTO):
+            got = f"{len(budgets)} budgets with bits = {self.bits!r}"
+            raise UsageError(got, accepted='one of average_bits and min_agreement with bits = "auto", none with a number')
+        if self.min_agreement is not None and not 0 < self.min_agreement <= 1:
+            raise UsageError(f"min_agreement is {self.min_agreement:g}", accepted="over 0, up to 1 (share of the samples)")
+
+    def __call__(self, graph: Graph, context: Context) -> Graph:
+        """The clustered graph.
+
+        Raises:
+            DataError: The options need calibration data, and there are none or they do not fit the model.
+            UsageError: No assignment of bits keeps to the budget.
+            ConversionError: A weight is NaN or infinite.
+        """
+        found, samples = layers(graph, context.rules), context.calibration
+        if not found:
+            return graph.noting("palettes: no weight was clustered")
+        if samples is None and (self.bits == AUTO or self.method == "sensitivity" or self.correction != "none"):
+            raise DataError(
+                "this clustering measures layers on data",
+                accepted="some 100 to 500 typical samples, no labels",
+                next_step='pass calibration=..., or use method = "kmeans" and correction = "none" with a number of bits',
+            )
+        costs = weight_costs(graph, found, samples) if samples is not None and self._weighs else None
+        clustering = self._clustering(costs, samples)
+        if samples is not None and self.min_agreement is not None:
+            widths = self._within_accuracy(graph, found, samples)
+        elif costs is not None and self.average_bits is not None:
+            widths = self._within_size(self._ladder(found, costs, clustering), found)
+        else:
+            widths = {layer.name: self._fixed(layer) for layer in found}
+        return clustering.apply(graph, found, widths).noting(*self._notes(found, widths, context.rules))
+
+    @property
+    def _weighs(self) -> bool:
+        return self.bits == AUTO or self.method == "sensitivity"
+
+    def _clustering(self, costs: Mapping[str, Tensor] | None, samples: Samples | None) -> Clustering:
+        weighing = costs if self.method == "sensitivity" else None
+        return Clustering(self.channels, self.method == "uniform", weighing, self.correction, self.ridge, samples)
+
+    def _fixed(self, layer: Layer) -> int:
+        """The width asked for; half precision where a table would take more room than it saves, unless an override insists."""
+        bits = for_module(layer.module, None, self.overrides)
+        if bits is not None:
+            return bits
+        worthwhile = layer.stored_bits(int(self.bits), self.channels) < layer.stored_bits(HALF_BITS, None)
+        return int(self.bits) if worthwhile else HALF_BITS
+
+    def _ladder(self, found: Sequence[Layer], costs: Mapping[str, Tensor], clustering: Clustering) -> list[Bits]:
+        """Assignments of bits from small to exact."""
+        choices = {}
+        for layer in track("trying widths", found):
+            fixed = for_module(layer.module, None, self.overrides)
+            widths = (*self.widths, HALF_BITS) if fixed is None else (fixed,)
+            choices[layer.name] = [self._choice(layer, bits, costs[layer.name], clustering) for bits in widths]
+        return ladder(choices)
+
+    def _choice(self, layer: Layer, bits: int, costs: Tensor, clustering: Clustering) -> Choice:
+        size = layer.stored_bits(bits, self.channels)
+        if bits == HALF_BITS:
+            return Choice(bits, size, 0.0)
+        error = layer.value - clustering.clustered(layer, clustering.codebook(layer, bits))
+        return Choice(bits, size, float((costs * error.square()).double().sum()))
+
+    def _within_size(self, rungs: Sequence[Bits], found: Sequence[Layer]) -> Bits:
+        chosen = within(rungs, lambda rung: self._average(found, rung), self.average_bits or 0.0)
+        if chosen is None:
+            raise UsageError(
+                f"average_bits is {self.average_bits:g}, but the smallest tables take {self._average(found, rungs[0]):.2f} bits a weight",
+                accepted=f"{self._average(found, rungs[0]):.2f} or more, or smaller widths than {list(self.widths)}",
+            )
+        return chosen
+
+    def _within_accuracy(self, graph: Graph, found: Sequence[Layer], samples: Samples) -> Bits:
+        """The smallest assignment with which enough samples keep their class, on samples that took no part in the clustering."""
+        seen, unseen = _split(samples)
+        expected, wanted = answers(graph, unseen), self.min_agreement or 0.0
+        costs = weight_costs(graph, found, seen)
+        clustering = self._clustering(costs, seen)
+        rungs = self._ladder(found, costs, clustering)
+        chosen = least(rungs, lambda rung: agreement(expected, clustering.apply(graph, found, rung), unseen) >= wanted)
+        if chosen is None:
+            best = agreement(expected, clustering.apply(graph, found, rungs[-1]), unseen)
+            raise UsageError(
+                f"min_agreement is {wanted:g}, but the most bits there are keep the class of {best:.4f} of {len(unseen)} samples",
+                accepted="a smaller share, or overrides of more bits",
+            )
+        return chosen
+
+    def _average(self, found: Sequence[Layer], widths: Bits) -> float:
+        """Stored bits a weight."""
+        stored = sum(y.stored_bits(widths[y.name], self.channels) for y in found)
+        return stored / sum(y.value.numel() for y in found)
+
+    def _notes(self, found: Sequence[Layer], widths: Bits, rules: Rules) -> Iterator[str]:
+        counts = sorted(Counter(widths.values()).items())
+        listed = ", ".join(f"{count} at {bits} bits" for bits, count in counts)
+        yield f"palettes: {self._average(found, widths):.2f} bits a weight on average, tables included (weights: {listed})"
+        for layer in found:
+            if widths[layer.name] == HALF_BITS and self.bits != AUTO and for_module(layer.module, None, self.overrides) is None:
+                yield f"palettes: the weight of {layer.module!r} stays as it is: tables would take more room than they save"
+        if not rules.palettes:
+            yield f"{rules.name} has no tables: clustered weights are stored as plain numbers"
+
+
+def _split(samples: Samples) -> tuple[Samples, Samples]:
+    """The first two thirds of the samples, and the last.
+
+    Raises:
+        DataError: There are less than three.
+    """
+    cut = 2 * len(samples) // 3
+    if not 0 < cut < len(samples):
+        raise DataError(f"{len(samples)} samples cannot be parted", accepted="3 or more; some 100 to 500 tell something")
+    parts = [{name: values[part] for name, values in samples.inputs.items()} for part in (slice(cut), slice(cut, None))]
+    return Samples(parts[0]), Samples(parts[1])
+
+
+def _choice(what: str, got: object, accepted: Collection[object]) -> None:
+    if got not in accepted:
+        raise UsageError(f"{what} is {got!r}", accepted=[str(a) for a in accepted])

@@ -1,0 +1,124 @@
+"""Clusters the weights of a graph with given widths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.compress.cluster.budget import Bits
+from edgekit.compress.cluster.fitting import Target, fit
+from edgekit.compress.cluster.layers import HALF_BITS, Layer
+from edgekit.compress.cluster.moments import can_fit, moments
+from edgekit.compress.cluster.reconstruction import Seen, reconstruct
+from edgekit.compress.cluster.tables import codebook
+from edgekit.constraints import Codebook
+from edgekit.data import Samples
+from edgekit.graph import Graph, argument, constant, finish, op_name, revalue
+
+WEIGHTED = ("convolution", "linear")
+"""Calls that have a bias, which can take the mean that clustering costs."""
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """How weights are clustered.
+
+    Attributes:
+        channels: Output channels that share a table, at most; None for one table a weight.
+        uniform: Whether tables are evenly spaced.
+        costs: What errors cost, by weight; None for squared errors.
+        correction: ``none``, ``bias`` or ``layers``.
+        ridge: See `fitting.Target.fitted`.
+        samples: For the correction.
+    """
+
+    channels: int | None
+    uniform: bool
+    costs: Mapping[str, Tensor] | None
+    correction: str
+    ridge: float
+    samples: Samples | None
+
+    def codebook(self, layer: Layer, bits: int) -> Codebook:
+        """Tables for a weight as it is."""
+        costs = None if self.costs is None else self.costs[layer.name]
+        return codebook(layer, bits, self.channels, uniform=self.uniform, costs=costs)
+
+    def clustered(self, layer: Layer, tables: Codebook) -> Tensor:
+        """The weight with each element's nearest entry, pruned ones zero."""
+        projected = tables.project(layer.value)
+        return projected if layer.mask is None else layer.mask.project(projected)
+
+    def apply(self, graph: Graph, found: Sequence[Layer], widths: Bits) -> Graph:
+        """The graph with clustered weights and corrected biases.
+
+        Args:
+            graph: Float.
+            found: Its weights.
+            widths: Of each; those of `HALF_BITS` are left alone.
+        """
+        codebooks = {y.name: self.codebook(y, widths[y.name]) for y in found if widths[y.name] < HALF_BITS}
+        values = {y.name: self.clustered(y, codebooks[y.name]) for y in found if y.name in codebooks}
+        biases: dict[str, Tensor] = {}
+        if self.correction != "none":
+            assert self.samples is not None
+            chosen = {y.reader.name: _Chooser(self, y, codebooks, values) for y in found if y.name in codebooks and _corrected(y)}
+            biases = reconstruct(graph, self.samples, chosen).biases
+        return _with(graph, values, codebooks, biases)
+
+
+@dataclass(frozen=True)
+class _Chooser:
+    """Clusters one weight when its layer's turn comes, and keeps what came out."""
+
+    clustering: Clustering
+    layer: Layer
+    codebooks: dict[str, Codebook]
+    values: dict[str, Tensor]
+
+    def __call__(self, node: fx.Node, seen: Seen) -> Tensor:
+        name = self.layer.name
+        if self.clustering.correction == "layers" and can_fit(node):
+            self.values[name], self.codebooks[name] = self._fitted(node, seen, self.codebooks[name])
+        return self.values[name]
+
+    def _fitted(self, node: fx.Node, seen: Seen, start: Codebook) -> tuple[Tensor, Codebook]:
+        """The weight whose layer gives back the wanted outputs best, and its tables."""
+        products, squares = moments(node, seen)
+        shape, layer = self.layer.value.shape, self.layer
+        kept = torch.ones(shape, dtype=torch.bool) if layer.mask is None else layer.mask.kept
+        target = Target.fitted(
+            layer.value.reshape(products.shape).double(), products, squares, kept.reshape(products.shape), self.clustering.ridge
+        )
+        if self.clustering.uniform:
+            tables = start.tables
+        else:
+            costs = target.moments.diagonal(dim1=1, dim2=2)[:, None].expand_as(target.weight).reshape(shape)
+            if self.clustering.costs is not None:
+                costs = self.clustering.costs[layer.name]
+            moved = replace(layer, value=target.weight.reshape(shape))
+            tables = codebook(moved, start.bits, self.clustering.channels, costs=costs).tables
+        rows = torch.arange(shape[0]) // (shape[0] // len(tables))
+        value, tables = fit(target, tables, rows.reshape(products.shape[:2]), refit=not self.clustering.uniform)
+        return value.reshape(shape), replace(start, tables=tables)
+
+
+def _corrected(layer: Layer) -> bool:
+    return not layer.shared and op_name(layer.reader) in WEIGHTED
+
+
+def _with(graph: Graph, values: Mapping[str, Tensor], codebooks: Mapping[str, Codebook], biases: Mapping[str, Tensor]) -> Graph:
+    result = graph.copy()
+    for node in result.nodes:
+        if node.op == "get_attr" and node.target in values and node.users:
+            revalue(node, values[str(node.target)].clone(), codebooks[str(node.target)])
+    for node in result.nodes:
+        if node.name in biases:
+            old = argument(node, "bias")
+            name = f"{node.name}_bias" if old is None else str(old.target)
+            node.update_arg(2, constant(node, biases[node.name], name))
+    finish(result.module)
+    return result

@@ -1,0 +1,78 @@
+"""The weights that can be clustered, and what a table for each costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, fx
+
+from edgekit.compress.quantize.annotate import weight_operand
+from edgekit.compress.quantize.weights import channel_axis, checked_weight
+from edgekit.constraints import Codebook, Mask
+from edgekit.graph import Graph, constraints_of, module_path, op_name
+from edgekit.targets import Rules
+
+HALF_BITS = 16
+LARGEST_HALF = 65504.0
+"""Tables hold half-precision values."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A weight.
+
+    Attributes:
+        node: Its ``get_attr`` node.
+        reader: The call that reads it; the first of several.
+        axis: Of its output channels.
+        value: The weight.
+        mask: What was pruned away, or None.
+        shared: Whether several calls read it.
+    """
+
+    node: fx.Node
+    reader: fx.Node
+    axis: int
+    value: Tensor
+    mask: Mask | None
+    shared: bool
+
+    @property
+    def name(self) -> str:
+        """Target of the weight's node: its key in everything this package measures."""
+        return str(self.node.target)
+
+    @property
+    def module(self) -> str:
+        """Path of the user's module."""
+        return module_path(self.reader)
+
+    def groups(self, channels: int | None) -> int:
+        """Number of tables if `channels` share one: as many as divide the axis, at most so many; 1 for None."""
+        size = self.value.shape[self.axis]
+        return 1 if channels is None else size // max(d for d in range(1, min(channels, size) + 1) if size % d == 0)
+
+    def stored_bits(self, bits: int, channels: int | None) -> int:
+        """Size of the weight as indices and tables; at 16 bits, as half-precision numbers; without the mask's own bit an element."""
+        kept = self.value.numel() if self.mask is None else int(self.mask.kept.sum())
+        return kept * bits + (self.groups(channels) * 2**bits * HALF_BITS if bits < HALF_BITS else 0)
+
+
+def layers(graph: Graph, rules: Rules) -> list[Layer]:
+    """The weights that the format stores in few bits and that have no table yet, in execution order.
+
+    Raises:
+        ConversionError: A weight is NaN or infinite.
+    """
+    found: dict[str, Layer] = {}
+    for reader in graph.nodes:
+        node = weight_operand(reader, rules)
+        if node is None or op_name(reader) not in rules.weight_only or str(node.target) in found:
+            continue
+        value, constraints = checked_weight(reader, rules), constraints_of(node)
+        if any(isinstance(c, Codebook) for c in constraints) or float(value.abs().max()) > LARGEST_HALF:
+            continue
+        mask = next((c for c in constraints if isinstance(c, Mask)), None)
+        readers = sum(len(n.users) for n in node.graph.find_nodes(op="get_attr", target=node.target))
+        found[str(node.target)] = Layer(node, reader, channel_axis(reader, rules), value, mask, readers > 1)
+    return list(found.values())
