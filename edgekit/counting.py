@@ -85,3 +85,53 @@ class CountedRuntime(Runtime, Protocol):
 
     def count(self, request: RunRequest, inputs: Mapping[str, np.ndarray], invokes: int) -> CountedRun:
         """Run the model `invokes` times on one sample (without its batch dimension), after one run that does not count."""
+
+
+@dataclass(frozen=True)
+class EstimatedOp:
+    """One operator in a compiler's model of a device.
+
+    Attributes:
+        index: Its position in the model file.
+        name: Its name in the format.
+        cycles: Estimated, or None for one that the compiler leaves to the CPU.
+        placed: Where it runs: ``npu`` or ``cpu``.
+    """
+
+    index: int
+    name: str
+    cycles: int | None
+    placed: str
+
+
+@dataclass(frozen=True)
+class EstimatedRun:
+    """What a compiler estimates of a run.
+
+    Attributes:
+        cycles: Of the accelerator; what the CPU takes is not in it.
+        clock_mhz: Assumed.
+        ops: In execution order.
+        device: The compiler's name of what it estimates for.
+        basis: What the estimate rests on.
+        ram_bytes: For activations on the accelerator.
+        flash_bytes: For what it reads: the compressed weights.
+    """
+
+    cycles: int
+    clock_mhz: float
+    ops: tuple[EstimatedOp, ...]
+    device: str
+    basis: str
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
+
+
+class EstimatingRuntime(Runtime, Protocol):
+    """A compiler that estimates what a run takes on a device it knows."""
+
+    def version(self) -> str:
+        """Name and version of the compiler."""
+
+    def estimate(self, request: RunRequest) -> EstimatedRun:
+        """Compile the file and estimate; ``request.options["target"]`` names the target the model was made for, or is None."""

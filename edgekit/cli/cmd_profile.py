@@ -31,6 +31,11 @@ UNTRUSTED, UNAVAILABLE = 3, 4
 )
 @click.option("--percentile", type=click.Choice(["90", "95", "99"]), help="A percentile that must be told: too few samples exit with 3.")
 @click.option("--no-fallback", is_flag=True, help="An operator outside the delegate exits with 3.")
+@click.option(
+    "--estimate",
+    metavar="DEVICE",
+    help="Convert counted instructions to an estimated time: a device file's name, or a path to your own .toml.",
+)
 @output_options
 @click.option("--all-operators", is_flag=True, help="List every operator, not only the slowest.")
 def profile(terminal: Terminal, model: str, devices: tuple[str, ...], **options: Any) -> int:
@@ -44,6 +49,7 @@ def profile(terminal: Terminal, model: str, devices: tuple[str, ...], **options:
       edgekit profile build/model
       edgekit profile build/model --threads 4 --json
       edgekit profile build/model --baseline main.json --max-regression 5%
+      edgekit profile build/model --on qemu:cortex-m4 --estimate nrf52840
       edgekit profile build/model --on host --on qemu:cortex-a76 --on adb --on ssh:pi@board
     """
     outputs, every = Outputs.taken(options), options.pop("all_operators")
@@ -113,7 +119,14 @@ def _show(terminal: Terminal, found: Profile | CountedProfile, most: int | None,
 
     if isinstance(found, CountedProfile):
         terminal.show(label_table(counted_rows(found)), "")
-        _show_operators(terminal, found, counted_op_rows(found, most), ("#", "operator", "your module", "ran on", "instructions", "share"))
+        columns = (
+            "#",
+            "operator",
+            "your module",
+            *(("ran on", "instructions") if found.counts else ("placed on", "cycles (estimate)")),
+            "share",
+        )
+        _show_operators(terminal, found, counted_op_rows(found, most), columns)
     else:
         terminal.show(label_table(rows(found)), "")
         _show_operators(terminal, found, op_rows(found, most), ("#", "operator", "your module", "ran on", "time", "share"))

@@ -21,7 +21,10 @@ def counted_rows(profile: CountedProfile) -> Rows:
         table.append(("activations planned", f"{memory.planned_arena_bytes:,} bytes"))
     if not profile.ops.rows:
         table.append(("operators", f"no figures: {profile.ops.reason}"))
-    table.append(("trusted", "yes" if profile.valid else "NO"))
+    if profile.counts is None:
+        table.append(("measured", "nothing: this is an estimate"))
+    else:
+        table.append(("trusted", "yes" if profile.valid else "NO"))
     return table + [("", f"because {f.text}") for f in profile.validity.reasons] + [("note", f.text) for f in profile.validity.warnings]
 
 

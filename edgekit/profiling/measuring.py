@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from edgekit.profiling import profiles
 from edgekit.profiling.counted import CountedProfile
 from edgekit.profiling.counting import count_instructions
 from edgekit.profiling.energy import energy
+from edgekit.profiling.estimating import estimate_by_compiler, load_device_file, with_estimate
 from edgekit.profiling.profiles import OpRow, Ops, Profile, Runner
 from edgekit.profiling.state import DeviceState, device_state, machine
 from edgekit.profiling.statistics import PERCENTILE_FLOORS
@@ -103,6 +105,7 @@ def profile(
     sustained: float | None = None,
     percentile: int | None = None,
     no_fallback: bool = False,
+    estimate: str | Path | None = None,
     on: str | Device = "host",
     stop: Stop | None = None,
 ) -> Profile | CountedProfile:
@@ -122,6 +125,7 @@ def profile(
         sustained: Seconds of back-to-back runs in a launch of its own at the end: its curve shows when throttling began.
         percentile: One that must be told (90, 95 or 99): with fewer samples than its floor the profile is invalid.
         no_fallback: Whether an operator outside the delegate makes the profile invalid.
+        estimate: A device file, by name or path, that converts counted instructions to a time, called an estimate everywhere.
         on: The device: ``host``, a name as `edgekit.devices.address` lists them, or a device that `edgekit.devices.opened` gave. On an
             emulator instructions are counted.
         stop: To be set by another thread, like Ctrl-C.
@@ -145,6 +149,10 @@ def profile(
     if percentile is not None and percentile not in PERCENTILE_FLOORS:
         raise UsageError(f"no floor is known for percentile {percentile}", accepted=[str(p) for p in PERCENTILE_FLOORS])
     pace, demands = paced(quick, min_time), Demands(percentile, no_fallback)
+    known = load_device_file(estimate) if estimate is not None else None
+    chosen: Any = plugins.load("runtimes", runtime) if isinstance(runtime, str) else runtime
+    if hasattr(chosen, "estimate"):
+        return estimate_by_compiler(subject(model), chosen, tools())
     with reached(on, runtime) as device:
         stop = stop or Stop()
         if device is not None:
@@ -153,8 +161,13 @@ def profile(
         plan = planned(model, runtime=runtime, threads=threads, delegate=delegate, pace=pace, on=name, device=device)
         plan = replace(plan, stop=stop)
         if not hasattr(plan.runtime, "measure"):
-            return count_instructions(
+            counted = count_instructions(
                 plan.model, plan.runtime, plan.request, plan.inputs, origin=plan.origin, on=plan.on, machine=plan.machine(), tools=tools()
+            )
+            return counted if known is None else with_estimate(counted, known)
+        if known is not None:
+            raise UsageError(
+                f"{name} is measured, so there is nothing to estimate", accepted="--on qemu:CPU, where instructions are counted"
             )
         return _profiled(plan, count, 0.1 if quick else 0.5, sustained, demands)
 

@@ -17,7 +17,7 @@ from edgekit.testing.graphs import graph_of
 from edgekit.worker import WorkerCrashed
 
 aten = torch.ops.aten
-ELSEWHERE = {"elf", "micro", "trtexec"}
+ELSEWHERE = {"elf", "micro", "trtexec", "vela"}
 """Runtimes that need a device: tests of their own hold them."""
 PAIRS = [(name, plugins.load("runtimes", name).formats[0]) for name in plugins.names("runtimes") if name not in ELSEWHERE]
 
