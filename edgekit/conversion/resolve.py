@@ -14,7 +14,7 @@ from edgekit.plugins import Encoding
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
 from edgekit.recipes import load_recipe
-from edgekit.schemes import parse_scheme
+from edgekit.schemes import Scheme, parse_scheme
 from edgekit.targets import Target, load_target
 
 
@@ -73,7 +73,9 @@ def resolve(
         raise UsageError(f"unknown emitter {emitter!r}", accepted=["edgekit", "vendor"])
     device = at_versions(target if isinstance(target, Target) else load_target(target), versions or {})
     chosen = load_recipe(recipe if recipe is not None else device.recipe)
-    integer = any(parse_scheme(s).static for s in _schemes(chosen))
+    schemes = [parse_scheme(s) for s in _schemes(chosen)]
+    _check_dynamic(schemes, device)
+    integer = any(s.static for s in schemes)
     encoding = replace(
         texts,
         input_dtype=input_dtype or chosen.input_dtype or (device.input_dtype if integer else "float32"),
@@ -112,6 +114,15 @@ def _compute(target: Target, asked: str | None) -> str:
     if asked is not None and asked not in target.compute:
         raise UsageError(f"target {target.name!r} does not compute in {asked}", accepted=target.compute, next_step="leave out --compute")
     return asked or target.compute[0]
+
+
+def _check_dynamic(schemes: Sequence[Scheme], target: Target) -> None:
+    if not target.rules.dynamic and (dynamic := next((s for s in schemes if s.dynamic), None)):
+        raise UsageError(
+            f"scheme {dynamic.name!r} rounds activations at run time, and target {target.name!r} has no kernels that do",
+            accepted=["w8a8 (calibrated)", "w8 (float activations)"],
+            next_step="--recipe int8, or --recipe weight_int8",
+        )
 
 
 def _schemes(recipe: Recipe) -> list[str]:

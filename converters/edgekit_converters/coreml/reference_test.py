@@ -1,0 +1,32 @@
+"""Every architecture of the reference set, written in both precisions, against the graph it was written from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.canonicalize import canonicalize
+from edgekit.conversion.lowering import lower
+from edgekit.conversion.tolerance import distance, expect
+from edgekit.loading import export
+from edgekit.targets import load_target
+from edgekit.testing.reference import REFERENCE, names
+from edgekit_converters.coreml.testing import check_weights, encoding, write
+
+
+@pytest.mark.parametrize("ios, compute", [("18", "float16"), pytest.param("16", "float32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", names())
+def test_reference(name, ios, compute):
+    reference = REFERENCE[name]()
+    inputs = reference.example_inputs
+    graph = lower(canonicalize(export(reference.model, inputs)), load_target("ios").at(ios).rules)
+    written = write(graph, inputs, encoding(ios, compute))
+    arrays = {s.name: x.numpy().astype(s.dtype) for s, x in zip(graph.inputs, inputs, strict=True)}
+    expected = expect(graph, arrays, compute)
+    for spec in graph.outputs:
+        got, want = written.outputs[spec.name], expected.outputs[spec.name]
+        assert np.isfinite(got).all()
+        assert distance(got, want) <= expected.tolerance[spec.name], spec.name
+    check_weights(written)
+    if reference.kind == "conv":
+        assert written.kinds.count("transpose") <= len(graph.inputs) + len(graph.outputs)

@@ -1,0 +1,39 @@
+import pytest
+
+from edgekit.conversion.resolve import resolve
+from edgekit.errors import UsageError
+from edgekit.plugins import Encoding
+
+PLAIN = {"texts": Encoding(), "input_dtype": None, "output_dtype": None, "emitter": "edgekit", "accept": None, "preprocess": None}
+
+
+def ask(target, recipe=None, **options):
+    return resolve(target, recipe, **PLAIN | options)
+
+
+def test_defaults_are_the_targets():
+    request = ask("ios")
+    assert (request.recipe.name, request.encoding.compute, request.target.platform.minimum) == ("fp16", "float16", "17")
+    assert request.encoding.platform == request.target.platform
+    assert ask("android").encoding.compute == "float32"
+
+
+def test_what_the_user_asks_goes_first():
+    request = ask("ios", "float32", compute="float32", versions={"ios": "18"})
+    assert (request.recipe.name, request.encoding.compute, request.encoding.platform.minimum) == ("float32", "float32", "18")
+
+
+@pytest.mark.parametrize(
+    "target, recipe, options, message",
+    [
+        ("android", "float32", {"versions": {"ios": "17"}}, "no versions of 'ios'"),
+        ("ios", "float32", {"versions": {"ios": "9"}}, "no iOS 9 is known"),
+        ("android", "float32", {"compute": "float16"}, "does not compute in float16"),
+        ("android", "float32", {"images": True}, "takes no pictures"),
+        ("ios", "dynamic_int8", {}, "rounds activations at run time"),
+        ("ios", "float32", {"emitter": "nobody"}, "unknown emitter"),
+    ],
+)
+def test_refusals(target, recipe, options, message):
+    with pytest.raises(UsageError, match=message):
+        ask(target, recipe, **options)
