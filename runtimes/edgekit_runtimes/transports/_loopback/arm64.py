@@ -83,6 +83,7 @@ def arm64(root: Path, cpu: str = CPU) -> LoopbackDevice:
         places={"/proc/cpuinfo": system / "proc" / "cpuinfo", "/sys/devices/system/cpu": system / "sys/devices/system/cpu"},
         programs={"uname": f"Linux\nemulated\n{ARCHITECTURE}", "nproc": "1"},
         properties={
+            "ro.build.version.release": "15",
             "ro.product.cpu.abi": "arm64-v8a",
             "ro.product.model": f"loopback arm64, {PROCESSORS[cpu].board}",
             "ro.edgekit.emulator": f"{emulator}, {cpu}",

@@ -16,7 +16,6 @@ from edgekit_runtimes.transports._loopback.sync import FileService
 
 STORAGE, PROGRAMS = "data/local/tmp", "system/bin"
 PROPERTIES = {
-    "ro.build.version.release": "15",
     "ro.build.version.sdk": "35",
     "ro.product.manufacturer": "edgekit",
     "ro.product.model": "loopback",
