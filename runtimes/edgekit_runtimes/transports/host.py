@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import tempfile
 import threading
@@ -59,10 +60,11 @@ class HostLine:
 
 
 class Host(PosixTransport):
-    """Files are used where they are; scratch folders are among this machine's temporary ones."""
+    """Files are used where they are; scratch folders are among this machine's temporary ones, each user's in a folder of its own."""
 
     def __init__(self, address: Address) -> None:
-        super().__init__(address, HostLine(address), str(Path(tempfile.gettempdir()) / f"edgekit-{os.getuid()}"))
+        own = f"edgekit-{os.getuid()}-{os.getpid()}-{secrets.token_hex(4)}"  # shared, one that cleans would remove what another runs in
+        super().__init__(address, HostLine(address), str(Path(tempfile.gettempdir()) / own))
 
     def machine(self) -> Machine:
         """See `edgekit.devices.Device`."""
@@ -81,7 +83,7 @@ class Host(PosixTransport):
     def close(self) -> None:
         """See `edgekit.devices.Device`."""
         super().close()
-        with suppress(OSError):  # another run of ours has something in it
+        with suppress(OSError):  # nothing was run, or something is left in it that nobody may remove
             Path(self.cache).rmdir()
 
 
