@@ -10,12 +10,12 @@ from typing import Any
 
 from edgekit import worker
 from edgekit.errors import ConversionError
-from edgekit.graph import Graph, is_call, module_path, op_name
+from edgekit.graph import Graph, module_path, op_name
 from edgekit.plugins import Emitted, EmittedOp, Encoding
-from edgekit.tensors import TensorSpec
+from edgekit.tensors import Grid, TensorSpec
 from edgekit_converters.mnn import grids
 from edgekit_converters.mnn.native import refusal
-from edgekit_converters.mnn.parameters import Plain, parameters, plain
+from edgekit_converters.mnn.parameters import BEFORE_OUTPUT, Plain, compressible, is_static, parameters, plain
 from edgekit_converters.mnn.reader import described
 from edgekit_converters.onnx.walk import emit_named
 
@@ -76,26 +76,30 @@ def _single_modules(written: Emitted) -> dict[str, str]:
     return {name: min(where) for name, where in modules.items() if len(where) == 1}
 
 
-def _tensor_grids(found: Plain, names: Mapping[str, str]) -> dict[str, Any]:
-    """By the file's tensor, the grids the graph has; of what only moves values MNN needs no telling."""
-    return {names[node]: grid for node, grid in found.activations.items() if node in names}
+def _tensor_grids(found: Plain, names: Mapping[str, str]) -> dict[str, Grid]:
+    """By the file's tensor, the grids the graph has."""
+    of_values = {names[node]: grid for node, grid in found.activations.items() if node in names}
+    return of_values | {f"{name}{BEFORE_OUTPUT}": grid for name, grid in of_values.items()}
 
 
 def _check_layers(read: Mapping[str, Any], found: Plain, names: Mapping[str, str]) -> None:
-    """Every weight that the graph rounds is rounded in the file."""
-    coded = {op["options"]["name"].removesuffix("__matmul_converted"): op["options"].get("weights") for op in read["ops"]}
+    """Every layer that the graph rounds is rounded in the file, in the same way.
+
+    Raises:
+        ConversionError: MNN's converter did not take over a layer's parameters.
+    """
+    ops = {op["options"]["name"]: op for op in read["ops"]}
     for node in found.graph.nodes:
-        if node.name in found.weights and names[node.name] in coded and coded[names[node.name]] == "float32" and _is_plain_layer(node):
+        if node.name not in found.weights or not compressible(node) or names[node.name] not in ops:
+            continue
+        op = ops[names[node.name]]
+        if op["options"].get("weights") == "float32" or (is_static(node, found) and op["dtype"] != "int8"):
             raise ConversionError(
-                "MNN's converter left a weight in float that the recipe rounds",
+                "MNN's converter left a layer in float that the recipe rounds",
                 op=f"aten.{op_name(node)}",
                 module=module_path(node),
                 next_step="report this as a defect; a recipe override of float32 for this module avoids it",
             )
-
-
-def _is_plain_layer(node: Any) -> bool:
-    return is_call(node) and not (op_name(node) == "convolution" and node.args[6])
 
 
 def _narrowed(spec: TensorSpec) -> TensorSpec:
@@ -111,5 +115,5 @@ def _op(op: Mapping[str, Any], read: Mapping[str, Any], names: Mapping[str, str]
 
 
 def _notes(found: Plain) -> tuple[str, ...]:
-    transposed = [n for n in found.graph.nodes if n.name in found.weights and not _is_plain_layer(n)]
+    transposed = [n for n in found.graph.nodes if n.name in found.weights and not compressible(n)]
     return tuple(f"the weight of the transposed convolution in {module_path(n)!r} stays float32" for n in transposed)

@@ -14,12 +14,15 @@ from typing import Any
 
 from torch import fx
 
+from edgekit.errors import ConversionError
 from edgekit.graph import Graph, argument, aten, call, constant, constant_value, finish, grid_of, is_call, module_path, op_name, shape_of
 from edgekit.tensors import Grid
 
 BITS = {"int8": 8, "int7": 7, "int6": 6, "int5": 5, "int4": 4, "int3": 3, "int2": 2}
 FUSED = ("relu", "clamp")
 """Activations that MNN computes with a convolution: relu, and a clamp to 0…6."""
+BEFORE_OUTPUT = "__before_tr"
+"""What MNN's converter adds to the name of a model's output for the tensor before its last change of layout."""
 
 
 @dataclass
@@ -58,6 +61,7 @@ def plain(graph: Graph) -> Plain:
         assert isinstance(source, fx.Node)
         if constant_value(source) is None:
             assert grid is not None
+            _check_symmetric(grid, source)
             found.activations.setdefault(source.name, grid)
             node.replace_all_uses_with(source)
         else:
@@ -71,6 +75,18 @@ def plain(graph: Graph) -> Plain:
             _as_convolution(node, found)
     finish(found.graph.module)
     return found
+
+
+def _check_symmetric(grid: Grid, node: fx.Node) -> None:
+    """Measured: MNN's integer kernels give nonsense where a relu's zero point is at the end of its grid."""
+    if grid.zero_point[0]:
+        raise ConversionError(
+            f"the result is rounded to a grid with zero point {grid.zero_point[0]}, which MNN's kernels compute wrongly",
+            op=f"aten.{op_name(node)}" if is_call(node) else None,
+            module=module_path(node) or None,
+            accepted="zero point 0",
+            next_step="quantize by the rules of target mnn",
+        )
 
 
 def _as_convolution(node: fx.Node, found: Plain) -> None:
@@ -113,14 +129,28 @@ def parameters(found: Plain, names: Mapping[str, str]) -> str | None:
         found: The graph taken apart.
         names: The ONNX value that holds the result of each node, by the node's name.
     """
-    layers = [_layer(n, found, names) for n in found.graph.nodes if n.name in found.weights and _compressible(n)]
+    layers = [layer for n in found.graph.nodes if n.name in found.weights and compressible(n) for layer in _layers(n, found, names)]
     document = {"version": "3.6.1", "mnnUuid": "edgekit", "algo": [{"type": "QUANTIZE", "quantParams": {"layer": layers}}]}
     return json.dumps(document, indent=1)
 
 
-def _compressible(node: fx.Node) -> bool:
+def compressible(node: fx.Node) -> bool:
     """Convolutions and linear layers; MNN's converter leaves transposed convolutions in float."""
     return op_name(node) == "linear" or (op_name(node) == "convolution" and not argument(node, "transposed"))
+
+
+def _layers(node: fx.Node, found: Plain, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A layer's parameters. MNN's converter finds them by the layer's result, which it renames where that is the model's output."""
+    layer = _layer(node, found, names)
+    if "output" not in layer or not any(reader.op == "output" for reader in result_of(node, found.activations).users):
+        return [layer]
+    (result,) = layer["output"]
+    return [layer, layer | {"output": [result | {"name": result["name"] + BEFORE_OUTPUT}]}]
+
+
+def is_static(node: fx.Node, found: Plain) -> bool:
+    """Whether a layer reads and writes integers."""
+    return argument(node, "input").name in found.activations and _result_grid(node, found) is not None
 
 
 def _layer(node: fx.Node, found: Plain, names: Mapping[str, str]) -> dict[str, Any]:
