@@ -45,14 +45,14 @@ static void translated(Id id, struct Block *block) {
   for (size_t i = 0; i < count; i++) {
     struct Instruction *instruction = qemu_plugin_tb_get_insn(block, i);
     uint16_t halves[2] = {0, 0};
-    size_t size = qemu_plugin_insn_size(instruction);
+    size_t size = qemu_plugin_insn_size(instruction); /* at a page's end it takes in the next instruction's first half: no width */
     memcpy(halves, qemu_plugin_insn_data(instruction), size < 4 ? size : 4);
-    int mark = size == 2 ? mark_of(halves[0]) : -1;
+    int mark = mark_of(halves[0]);
     if (mark >= 0) { /* does nothing, and is not counted */
       qemu_plugin_register_vcpu_insn_exec_cb(instruction, marked, NO_REGISTERS, (void *)(intptr_t)mark);
       continue;
     }
-    unsigned classes = 1u << TOTAL | classes_of(halves[0], size == 4 ? halves[1] : 0, size == 4);
+    unsigned classes = 1u << TOTAL | classes_of(halves[0], halves[1]);
     for (int c = 0; c < CLASSES; c++)
       if (classes >> c & 1) qemu_plugin_register_vcpu_insn_exec_inline(instruction, ADD_U64, &counters[c], 1);
   }

@@ -33,4 +33,4 @@ static unsigned wide(uint16_t h, uint16_t k) {
   return 0;
 }
 
-static unsigned classes_of(uint16_t h, uint16_t k, int is_wide) { return is_wide ? wide(h, k) : narrow(h); }
+static unsigned classes_of(uint16_t h, uint16_t k) { return h >> 11 >= 0x1d ? wide(h, k) : narrow(h); }
