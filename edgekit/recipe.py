@@ -8,7 +8,7 @@
     [[passes]]
     pass = "quantize"
     scheme = "w8a8"
-    calibration = "sensitivity"
+    calibration = "mse"
 
 A pass is a frozen dataclass; its fields are the keys of its table. Passes register themselves by
 name with `register`; the registry is what makes a recipe readable without importing torch first.

@@ -46,7 +46,7 @@ class Quantize:
     name: ClassVar[str] = "quantize"
 
     scheme: str = "w8a8"
-    calibration: str = "sensitivity"
+    calibration: str = "mse"
     percentile: float = 99.99
     momentum: float = 0.99
     batch_size: int = 32

@@ -3,13 +3,12 @@
 To second order, an error e of a value moves the outputs z by Σ_k (∂z_k/∂a)² e², summed over the outputs, so its squared
 gradients weigh its squared error (Hassibi & Stork 1993, "Optimal brain surgeon"; Li et al. 2021, "BRECQ", section 3.3, for
 ranges of activations). The sum over the outputs is estimated by the gradient of one random ±1 combination of them a sample
-(Hutchinson 1990). Where an output is a probability, what counts is not its distance but how far the distribution moves:
-the Kullback-Leibler divergence, whose second order is Σ e_k² / (2 p_k).
+(Hutchinson 1990). Of a model that ends in a softmax or a sigmoid, the scores before it are taken for the outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,23 +16,16 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.data import Samples
-from edgekit.graph import Graph, op_name
+from edgekit.graph import Graph, is_call, op_name
 
-LEAST = 1e-4
-"""Probabilities below are taken for it: an event that rare moves no decision."""
+DECIDED_BEFORE = ("softmax", "log_softmax", "sigmoid")
+"""Operators that turn scores into probabilities: what reacts is the scores, where an error counts alike however sure the model is."""
 
 FEWEST, WORK = 4, 1 << 24
 """Samples to run back, at least, and elements of activations, at most: reactions average over an image's many positions."""
 
 ALIVE = 1 << 23
 """Elements of activations kept at once for the way back."""
-
-PROBABILITIES: dict[str, Callable[[Tensor], Tensor]] = {
-    "softmax": lambda p: p.clamp_min(LEAST).rsqrt(),
-    "sigmoid": lambda p: (p * (1 - p)).clamp_min(LEAST).rsqrt(),
-    "log_softmax": lambda log: (log / 2).exp(),
-}
-"""Operators whose result is a distribution, to what an error of it weighs: the square root of the divergence's second order."""
 
 
 class Reactions(fx.Interpreter):
@@ -44,7 +36,7 @@ class Reactions(fx.Interpreter):
         self._names = names
         self._kept: dict[str, Tensor] = {}
         output = next(n for n in reversed(graph.nodes) if n.op == "output")
-        self._outputs: list[fx.Node] = list(output.all_input_nodes)
+        self._outputs = [_scores(n) for n in output.all_input_nodes]
         self._results: dict[str, Tensor] = {}
 
     def of(self, inputs: Sequence[Tensor], first: int, count: int) -> Mapping[str, tuple[Tensor, Tensor]]:
@@ -58,8 +50,8 @@ class Reactions(fx.Interpreter):
         self._kept, self._results = {}, {}
         with torch.inference_mode(mode=False), torch.enable_grad():
             self.run(*(t.clone() for t in inputs))
-            reacting = [n for n in self._outputs if self._results[n.name].requires_grad]
-            total = sum((_combined(n, self._results[n.name], first, count) for n in reacting), start=torch.zeros(()))
+            reacting = [value for value in self._results.values() if value.requires_grad]
+            total = sum(((value * _signs(value.shape, first, count)).sum() for value in reacting), start=torch.zeros(()))
             if reacting:
                 total.backward()  # type: ignore[no-untyped-call]
         return {name: (v.detach(), torch.zeros_like(v) if v.grad is None else v.grad.square()) for name, v in self._kept.items()}
@@ -76,10 +68,8 @@ class Reactions(fx.Interpreter):
         return value
 
 
-def _combined(node: fx.Node, value: Tensor, first: int, count: int) -> Tensor:
-    weight = PROBABILITIES.get(op_name(node) if node.op == "call_function" else "")
-    signs = _signs(value.shape, first, count)
-    return (value * signs * (weight(value.detach()) if weight else 1.0)).sum()
+def _scores(node: fx.Node) -> fx.Node:
+    return node.all_input_nodes[0] if is_call(node) and op_name(node) in DECIDED_BEFORE else node
 
 
 def _signs(shape: torch.Size, first: int, count: int) -> Tensor:
