@@ -22,16 +22,17 @@ from edgekit.tensors import TensorSpec
 
 aten = torch.ops.aten
 
-_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
 """Relative. Matrix products of other sizes sum in another order; a wrong batch is off by far more."""
 
 
-def batched(graph: Graph, samples: Sequence[tuple[Tensor, ...]] | None = None) -> Graph | None:
+def batched(graph: Graph, samples: Sequence[tuple[Tensor, ...]] | None = None, *, tolerance: float = TOLERANCE) -> Graph | None:
     """A copy that takes any batch, or None where the graph mixes its samples.
 
     Args:
         graph: Traced for a batch of 1.
         samples: Two inputs of batch 1 to try it on; random ones by default. Real ones tell more.
+        tolerance: Relative; wider for a graph that rounds, where sums in another order fall on the other side of a step.
 
     Returns:
         A graph whose specs have -1 for the batch.
@@ -42,7 +43,7 @@ def batched(graph: Graph, samples: Sequence[tuple[Tensor, ...]] | None = None) -
     _generalize(copy.module.graph)
     copy.module.recompile()
     result = replace(copy, inputs=_any_batch(graph.inputs), outputs=_any_batch(graph.outputs))
-    return result if _agrees(graph, result, samples) else None
+    return result if _agrees(graph, result, samples, tolerance) else None
 
 
 def _any_batch(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
@@ -80,7 +81,7 @@ def _spread(node: fx.Node, operands: Any, carriers: set[fx.Node], dim: int) -> l
     return result
 
 
-def _agrees(graph: Graph, batched_graph: Graph, given: Sequence[tuple[Tensor, ...]] | None) -> bool:
+def _agrees(graph: Graph, batched_graph: Graph, given: Sequence[tuple[Tensor, ...]] | None, tolerance: float) -> bool:
     """Whether two samples at once give what they give one by one."""
     random = torch.Generator().manual_seed(0)
     samples = [_sample(graph, random) for _ in range(2)] if given is None else given[:2]
@@ -89,7 +90,7 @@ def _agrees(graph: Graph, batched_graph: Graph, given: Sequence[tuple[Tensor, ..
     except (RuntimeError, IndexError):
         return False
     apart = [torch.cat(pair) for pair in zip(*(graph(*s) for s in samples), strict=True)]
-    return all(_close(a, b) for a, b in zip(together, apart, strict=True))
+    return all(_close(a, b, tolerance) for a, b in zip(together, apart, strict=True))
 
 
 def _sample(graph: Graph, random: torch.Generator) -> tuple[Tensor, ...]:
@@ -107,9 +108,9 @@ def _tables(graph: fx.Graph) -> list[Tensor]:
     return [t for t in tables if t is not None]
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
+def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
     """By root mean square: in a quantized graph a rounding may fall the other way here and there."""
     if a.shape != b.shape:
         return False
     a, b = a.double().nan_to_num(), b.double().nan_to_num()
-    return float((a - b).square().mean()) <= _TOLERANCE**2 * max(float(b.square().mean()), 1e-24)
+    return float((a - b).square().mean()) <= tolerance**2 * max(float(b.square().mean()), 1e-24)

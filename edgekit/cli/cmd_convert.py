@@ -11,7 +11,7 @@ from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.complete import complete_recipe, complete_target
 from edgekit.cli.converting import age, artifact_data, convert_several
-from edgekit.cli.parse import Dim, Names, by_target, nested_dims, read_labels
+from edgekit.cli.parse import Dim, Names, Sizes, by_target, nested_dims, read_labels
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
 
@@ -63,9 +63,11 @@ STARTING = "start Python and import"
 @click.option("--model-version", "version", help="The model's own version, to embed.")
 @click.option("--images", is_flag=True, help="Inputs take pictures: --scale, --mean and --std move into the file (ios).")
 @click.option("--ios", type=click.Choice(["16", "17", "18"]), help="Oldest iOS to run on; by default the target's.")
+@click.option("--tensorrt", type=click.Choice(["10.3", "10.7", "10.13", "11.0"]), help="Oldest TensorRT to build with (jetson).")
 @click.option("--compute", type=click.Choice(["float16", "float32"]), help="Precision of float operators; by default the target's.")
 @click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, such as input:1=100.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Size of the batch dimension.")
+@click.option("--batches", type=Sizes(), help="Smallest, usual and largest batch of a file that takes any between (jetson).")
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the module.")
 @click.option("--trust", is_flag=True, help="Let code inside the model file run (Lambda layers).")
 @click.option("--emitter", type=click.Choice(["edgekit", "vendor"]), default="edgekit", show_default=True, help="Who writes the file.")
@@ -126,9 +128,10 @@ def _only(recipes: dict[str, str], target: str) -> str | None:
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     """The command's options as `edgekit.convert` takes them."""
-    accept, strict, ios = options.pop("accept"), options.pop("strict"), options.pop("ios")
+    accept, strict = options.pop("accept"), options.pop("strict")
+    versions = {name: version for name in ("ios", "tensorrt") if (version := options.pop(name))}
     replaced = {
-        "versions": {"ios": ios} if ios else None,
+        "versions": versions or None,
         "preprocess": take_preprocess(options),
         "labels": read_labels(options["labels"]),
         "dims": nested_dims(options["dims"]),

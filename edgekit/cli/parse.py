@@ -26,6 +26,21 @@ class Dim(click.ParamType[tuple[str, int, int | tuple[int, int]]]):
             self.fail(f"{value!r} is not of the form NAME:AXIS=SIZE, such as input:1=100 or input:1=16..128", param, ctx)
 
 
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """``1,8,32``: whole numbers."""
+
+    name = "N,N,N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """To a tuple of ints."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a comma-separated list of whole numbers, such as 1,8,32", param, ctx)
+
+
 class Numbers(click.ParamType[tuple[float, ...]]):
     """``0.485,0.456,0.406``: one number, or one a channel."""
 

@@ -30,7 +30,9 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "batch": Kind("the batch dimension was fixed; --batch chooses its size", r"^batch dimension fixed", declared=True),
+    "batch": Kind(
+        "the batch dimension was fixed or left open; --batch and --batches choose", r"^batch dimension (fixed|open)", declared=True
+    ),
     "dtype": Kind("an input or output has another dtype than the source's", r"\bis \w+ instead of \w+$"),
     "float": Kind("an operator without an integer kernel computes in float", r"^float: |\bstays in float$", loud=True),
     "requantized": Kind("a value changes its grid inside the model", r"^requantized: |\bbetween integer and float$"),

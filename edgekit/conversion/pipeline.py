@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekit import plugins
 from edgekit.artifact import RECIPE, Artifact, Manifest, SourceRecord, creating, seal, write_golden
+from edgekit.conversion.batches import checked_batches, with_any_batch
 from edgekit.conversion.check import check
 from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
@@ -60,6 +61,7 @@ def convert(
     versions: Mapping[str, str] | None = None,
     dims: Any = None,
     batch: int = 1,
+    batches: Sequence[int] | None = None,
     weights: str | Path | None = None,
     trust: bool = False,
     input_dtype: str | None = None,
@@ -91,6 +93,7 @@ def convert(
         versions: Oldest version of the device's system to run on, by platform: ``{"ios": "17"}``; None for the target's.
         dims: Sizes for dynamic dimensions, by input name and axis.
         batch: Size of the batch dimension.
+        batches: The smallest, the usual and the largest batch, for a file that takes any between (jetson).
         weights: State dict or safetensors to load into the module.
         trust: Whether code inside the model file (Lambda layers) may run.
         input_dtype: Dtype of the artifact's float inputs; None for the recipe's or the target's.
@@ -110,7 +113,12 @@ def convert(
     """
     steps = Steps(on_step)
     texts = Encoding(
-        labels=tuple(labels) if labels is not None else None, description=description, author=author, licence=licence, version=version
+        labels=tuple(labels) if labels is not None else None,
+        description=description,
+        author=author,
+        licence=licence,
+        version=version,
+        batches=None if batches is None else checked_batches(batches),
     )
     request = resolve(
         target,
@@ -178,11 +186,13 @@ def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, st
         return _fill_by_vendor(folder, graph, request, data, inputs=inputs, steps=steps)
     final = _passed(graph, request, data, steps)
     converter: Converter = plugins.load("converters", request.target.format)
+    open_to = request.encoding.batches
+    written = final if open_to is None else with_any_batch(final, open_to, inputs)
     with steps.step("emit"):
-        emitted = converter.emit(final, folder, request.encoding)
+        emitted = converter.emit(written, folder, request.encoding)
     with steps.step("check"):
         notes = _checked(folder, final, emitted, request, inputs=few(inputs), converter=converter)
-    return _settled(emitted, final.noting(*notes), request)
+    return _settled(emitted, written.noting(*notes), request)
 
 
 def _checked(

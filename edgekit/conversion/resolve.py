@@ -64,7 +64,7 @@ def resolve(
     versions: Mapping[str, str] | None = None,
     images: bool | Sequence[str] = False,
 ) -> Request:
-    """Arguments as of `edgekit.convert`, its labels and descriptions as `texts`.
+    """Arguments as of `edgekit.convert`, its labels, descriptions and batches as `texts`.
 
     Raises:
         UsageError: A name or a combination that does not exist.
@@ -83,6 +83,8 @@ def resolve(
         compute=_compute(device, compute),
         platform=device.platform,
     )
+    if texts.batches is not None and not device.open_batch:
+        raise UsageError(f"target {device.name!r} has files of one batch only", accepted="targets such as jetson", next_step="--batch")
     if emitter == "vendor":
         vendor_scheme(chosen, device.format, encoding)
     if images and not device.images:

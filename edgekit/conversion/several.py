@@ -125,7 +125,8 @@ def convert_all(
         jobs: Targets converted at a time; None for twice the CPUs, since a conversion waits for its checks half of the time.
         on_step: Told the target, the name and the seconds of each step.
         nursery: One of `workers` that was started earlier; None starts one.
-        **options: Further arguments of `edgekit.convert`, for all targets; `images`, `compute` and `versions` for those that have such.
+        **options: Further arguments of `edgekit.convert`, for all targets; `images`, `compute`, `batches` and `versions` for those
+            that have such.
 
     Returns:
         An outcome a target, each an artifact or an error.
@@ -181,6 +182,7 @@ def _fitting(options: Mapping[str, Any], targets: Mapping[str, str | Path]) -> d
     """By target, the options that mean something to some targets only; one that means nothing to any is left for all, to be refused."""
     known = {name: load_target(target) for name, target in targets.items()}
     images, compute, versions = options.get("images") or False, options.get("compute"), options.get("versions") or {}
+    opens = {name for name, t in known.items() if t.open_batch} or set(known)
     takes_images = {name for name, t in known.items() if t.images} or set(known)
     computes = {name for name, t in known.items() if compute in t.compute} or set(known)
     having = {o: {n for n, t in known.items() if t.platform is not None and t.platform.option == o} or set(known) for o in versions}
@@ -188,6 +190,7 @@ def _fitting(options: Mapping[str, Any], targets: Mapping[str, str | Path]) -> d
         name: {
             "images": images if name in takes_images else False,
             "compute": compute if name in computes else None,
+            "batches": options.get("batches") if name in opens else None,
             "versions": {option: version for option, version in versions.items() if name in having[option]},
         }
         for name in known

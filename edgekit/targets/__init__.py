@@ -101,6 +101,7 @@ class Target:
         compute: Precisions the device computes float operators in, its default first.
         platform: Versions of the device's system and what each reads, or None where that makes no difference.
         images: Whether the format has inputs that apps give as pictures.
+        open_batch: Whether a file may take any batch between two sizes.
         extra: What else the file says.
     """
 
@@ -118,6 +119,7 @@ class Target:
     compute: tuple[str, ...] = ("float32",)
     platform: Platform | None = None
     images: bool = False
+    open_batch: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, version: str) -> Target:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx_ir as ir
 
@@ -11,6 +13,9 @@ from edgekit.tensors import Grid, TensorSpec
 from edgekit_converters._edges import edge_grid, grid_of_input, results
 from edgekit_converters.onnx.emission import Emission, static
 from edgekit_converters.onnx.quantize import dequantized, quantized
+
+BATCH = "batch"
+"""Name of a batch dimension that is left open."""
 
 
 def read_inputs(emission: Emission, graph: Graph, encoding: Encoding) -> dict[TensorSpec, ir.Value]:
@@ -23,6 +28,9 @@ def read_inputs(emission: Emission, graph: Graph, encoding: Encoding) -> dict[Te
             grid = edge_grid(grid_of_input(node), encoding.input_dtype, spec, "input")
             spec = TensorSpec(spec.name, spec.shape, encoding.input_dtype, grid)
         value = _declared(spec)
+        if spec.shape[:1] == (-1,):
+            emission.open.add(value)
+            spec = replace(spec, shape=(1, *spec.shape[1:]))
         found[spec] = value
         emission.path = ""
         emission.values[node] = value if spec.grid is None else _real(emission, value, spec.grid)
@@ -44,13 +52,16 @@ def write_outputs(emission: Emission, graph: Graph, encoding: Encoding) -> dict[
             spec = TensorSpec(given.name, given.shape, encoding.output_dtype, grid)
         named = _named(emission, value, spec.name)
         assert named.dtype is not None
+        if given.shape[:1] == (-1,):
+            named.shape = ir.Shape([BATCH, *given.shape[1:]])
         found[TensorSpec(spec.name, static(named), _numpy_name(named), spec.grid)] = named
     return found
 
 
 def _declared(spec: TensorSpec) -> ir.Value:
     dtype = ir.DataType.from_numpy(np.dtype(spec.dtype))
-    return ir.Value(name=spec.name, shape=ir.Shape(spec.shape), type=ir.TensorType(dtype))
+    shape = [BATCH if size == -1 else size for size in spec.shape]
+    return ir.Value(name=spec.name, shape=ir.Shape(shape), type=ir.TensorType(dtype))
 
 
 def _real(emission: Emission, value: ir.Value, grid: Grid) -> ir.Value:

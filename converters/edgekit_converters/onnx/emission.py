@@ -78,6 +78,7 @@ class Emission:
         grids: The grid of every dequantized value.
         stored: The constant behind every value that is one in compressed form.
         taken: Names of the outputs written so far.
+        open: Values whose first dimension is the batch, where the graph takes any; their shapes say 1 there.
     """
 
     values: dict[fx.Node, ir.Value] = field(default_factory=dict)
@@ -90,6 +91,7 @@ class Emission:
     grids: dict[ir.Value, Grid] = field(default_factory=dict)
     stored: dict[ir.Value, Stored] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
+    open: set[ir.Value] = field(default_factory=set)
     _names: Counter[str] = field(default_factory=Counter)
     _constants: dict[Any, ir.Value] = field(default_factory=dict)
     _once: dict[Any, ir.Value] = field(default_factory=dict)
@@ -189,6 +191,8 @@ class Emission:
             ir.Value(name=self.reserve(f"{name}_output" + (f"_{i}" if i else "")), shape=ir.Shape(tuple(s)), type=ir.TensorType(d or first))
             for i, (s, d) in enumerate(zip(shapes, kinds, strict=True))
         ]
+        if any(x in self.open for x in given if x is not None):
+            self.open.update(results)
         properties = {MODULE: self.path} if self.path else {}
         self.nodes.append(ir.node(op_type, given, dict(attributes or {}), outputs=results, name=name, metadata_props=properties))
         return tuple(results)
@@ -213,7 +217,7 @@ class Emission:
         value = self.value(operand)
         if static(value) == tuple(shape):
             return value
-        return self.op("Reshape", [value, self.ints(shape)], shape)
+        return self.op("Reshape", [value, self.ints((-1, *shape[1:]) if value in self.open else shape)], shape)
 
     def transposed(self, operand: Operand, order: Sequence[int]) -> ir.Value:
         """The operand with its dimensions in `order`."""
@@ -225,9 +229,9 @@ class Emission:
 
 
 def static(value: ir.Value) -> tuple[int, ...]:
-    """The shape of a value."""
+    """The shape of a value; 1 for a batch left open."""
     assert value.shape is not None
-    return tuple(int(d) for d in value.shape)  # type: ignore[arg-type]
+    return tuple(d if isinstance(d, int) else 1 for d in value.shape)
 
 
 def dtype_of(node: fx.Node) -> ir.DataType:

@@ -60,9 +60,9 @@ def _layer(
     inputs = [sequence, kernel, recurrent, bias, None, *starts]
     found = emission.ops(op_type, inputs, [(time, directions, batch, hidden), *[state] * len(starts)], attributes)
     if directions == 1:
-        return [emission.reshaped(found[0], (time, batch, hidden)), *found[1:]]
+        return [emission.op("Squeeze", [found[0], emission.ints([1])], (time, batch, hidden)), *found[1:]]
     beside = emission.transposed(found[0], (0, 2, 1, 3))
-    return [emission.reshaped(beside, (time, batch, directions * hidden)), *found[1:]]
+    return [emission.op("Reshape", [beside, emission.ints([0, 0, -1])], (time, batch, directions * hidden)), *found[1:]]
 
 
 def _weights(emission: Emission, node: fx.Node, op_type: str, layer: int, directions: int) -> tuple[np.ndarray, ...]:

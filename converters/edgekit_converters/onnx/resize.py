@@ -7,7 +7,7 @@ import onnx_ir as ir
 from torch import fx
 
 from edgekit.graph import argument, aten, shape_of
-from edgekit_converters.onnx.emission import Emission
+from edgekit_converters.onnx.emission import Emission, static
 from edgekit_converters.onnx.registry import emits
 
 
@@ -29,8 +29,11 @@ def upsample_bilinear2d(emission: Emission, node: fx.Node) -> ir.Value:
 def _resized(emission: Emission, node: fx.Node, attributes: dict[str, str], *, by_scale: bool = True) -> ir.Value:
     """By the size of the result; by the factors where the user gave some that the sizes do not say."""
     x, shape, factors = emission.value(node.args[0]), shape_of(node), argument(node, "scale_factors")
-    assert x.shape is not None
-    source = [int(d) for d in x.shape[2:]]  # type: ignore[arg-type]
-    if by_scale and factors and any(size * f != wanted for size, f, wanted in zip(source, factors, shape[2:], strict=True)):
+    rounded = factors and any(n * f != wanted for n, f, wanted in zip(static(x)[2:], factors, shape[2:], strict=True))
+    if by_scale and rounded:
         return emission.op("Resize", [x, None, np.asarray([1, 1, *factors], np.float32)], shape, attributes)
-    return emission.op("Resize", [x, None, None, emission.ints(shape)], shape, attributes)
+    sizes = emission.ints(shape)
+    if x in emission.open:
+        first = emission.op("Shape", [x], (2,), {"end": 2}, dtype=ir.DataType.INT64)
+        sizes = emission.op("Concat", [first, emission.ints(shape[2:])], (4,), {"axis": 0})
+    return emission.op("Resize", [x, None, None, sizes], shape, attributes)

@@ -40,8 +40,21 @@ def permute(emission: Emission, node: fx.Node) -> ir.Value:
 
 @emits(aten.expand.default)
 def expand(emission: Emission, node: fx.Node) -> ir.Value:
-    """Expand."""
-    return emission.op("Expand", [node.args[0], emission.ints(shape_of(node))], shape_of(node))
+    """Expand, to sizes that may be those of another value."""
+    sizes = list(argument(node, "size"))
+    if not any(isinstance(size, fx.Node) for size in sizes):
+        return emission.op("Expand", [node.args[0], emission.ints(shape_of(node))], shape_of(node))
+    parts = [size if isinstance(size, fx.Node) else emission.ints([max(size, 1)]) for size in sizes]
+    shape = emission.op("Concat", parts, (len(sizes),), {"axis": 0}, dtype=ir.DataType.INT64)
+    sample = emission.value(node.args[0])
+    return emission.op("Expand", [sample, shape], static(sample))
+
+
+@emits(aten.sym_size.int)
+def sym_size(emission: Emission, node: fx.Node) -> ir.Value:
+    """Shape, of one dimension."""
+    dim = int(argument(node, "dim"))
+    return emission.op("Shape", [argument(node, "self")], (1,), {"start": dim, "end": dim + 1}, dtype=ir.DataType.INT64)
 
 
 @emits(aten.cat.default)
