@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from edgekit.errors import ConversionError
 from edgekit.plugins import Emitted, Encoding
 
 WORKSPACE_MIB = 1024
@@ -52,9 +53,19 @@ class Building:
 
 
 def building(model: onnx.ModelProto, emitted: Emitted, encoding: Encoding) -> Building:
-    """The command for a written model."""
+    """The command for a written model.
+
+    Raises:
+        ConversionError: Half precision was asked for from a version that has no flag for it.
+    """
     oldest = encoding.platform.minimum if encoding.platform is not None else OLDEST
     strong = int(oldest.partition(".")[0]) >= STRONG
+    if strong and encoding.compute == "float16":
+        raise ConversionError(
+            f"TensorRT {oldest} computes in the dtypes of the file, and this converter writes float32 for it",
+            accepted="half precision up to TensorRT 10, where a flag of the build asks for it",
+            next_step="--compute float32, or --tensorrt 10.13",
+        )
     arguments = [
         f"--onnx={emitted.model_file}",
         "--saveEngine=model.engine",
