@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from docs.engine_table import engine_table
 from edgekit.canonicalize.vocabulary import VOCABULARY
 from edgekit.targets import Rules, load_rules
 from edgekit_converters.litert.registry import Emitter, emitters
@@ -103,7 +104,12 @@ def _base_name(target: Any) -> str:
     return schema.name.partition("::")[2] if schema is not None else str(target)
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line, "errors.md": error_table, "operators.md": operator_table}
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_line,
+    "errors.md": error_table,
+    "operators.md": operator_table,
+    "engines.md": engine_table,
+}
 
 
 def outdated() -> list[str]:
