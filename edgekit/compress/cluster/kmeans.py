@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-CELLS = 512
-"""Dynamic programming sees so many intervals: 0.001 % above the optimal error for 16 clusters of 2.4 million values."""
+CELLS, CELLS_PER_CLUSTER, LONGEST = 256, 8, 16
+"""Dynamic programming sees so many intervals: 0.03 % above the optimal error or less for up to 16 clusters, 2 % for 256."""
 
 _MOST_STEPS = 200
 _MOST_AT_ONCE = 1 << 23
@@ -33,7 +34,7 @@ def kmeans(values: Tensor, clusters: int, weights: Tensor | None = None) -> Tens
     Returns:
         Shape (rows, clusters), float32, each row ascending. A row of fewer distinct values repeats some.
     """
-    cells = min(values.shape[1], max(CELLS, 4 * clusters))
+    cells = min(values.shape[1], max(CELLS, CELLS_PER_CLUSTER * clusters))
     step = max(1, _MOST_AT_ONCE // (cells + 1) ** 2)
     starts = range(0, len(values), step)
     parts = [_kmeans(values[i : i + step], clusters, None if weights is None else weights[i : i + step], cells) for i in starts]
@@ -97,12 +98,12 @@ class Sums:
         heavy = torch.searchsorted(self.weight, self.weight[:, -1:] * share).clamp(max=n)
         inner = torch.cat([wide, heavy], 1).sort(1)[0]
         inner[:, -1] = n
-        return torch.nn.functional.pad(inner, (1, 0))
+        return functional.pad(inner, (1, 0))
 
     def nearest(self, centres: Tensor) -> Tensor:
         """Borders (rows, clusters + 1) of the values nearest to each centre."""
         middle = torch.searchsorted(self.values, ((centres[:, 1:] + centres[:, :-1]) / 2).contiguous())
-        return torch.nn.functional.pad(torch.nn.functional.pad(middle, (1, 0)), (0, 1), value=self.values.shape[1])
+        return functional.pad(functional.pad(middle, (1, 0)), (0, 1), value=self.values.shape[1])
 
     def means(self, borders: Tensor) -> Tensor:
         """Mean of each interval, shape (rows, intervals); an empty one gets its neighbour's."""
@@ -113,7 +114,7 @@ class Sums:
 
 
 def _running(terms: Tensor) -> Tensor:
-    return torch.nn.functional.pad(terms.cumsum(1), (1, 0))
+    return functional.pad(terms.cumsum(1), (1, 0))
 
 
 def _filled(means: Tensor, known: Tensor) -> Tensor:
@@ -127,17 +128,21 @@ def _filled(means: Tensor, known: Tensor) -> Tensor:
 def _borders(sums: tuple[Tensor, Tensor, Tensor], edges: Tensor, clusters: int) -> Tensor:
     """The optimal borders (rows, clusters + 1) among the edges of the cells, by dynamic programming.
 
-    ``best[j]`` after r rounds is the least error of the first j cells in r clusters.
+    ``best[j]`` after r rounds is the least error of the first j cells in r clusters. A cluster of more than `LONGEST` times the
+    average number of cells is not considered.
     """
-    weight, first, second = (s[:, None, :] - s[:, :, None] for s in sums)  # of cells i to j
+    last = edges.shape[1] - 1
+    longest = min(last, max(1, LONGEST * last // clusters))
+    start = (torch.arange(last + 1)[:, None] + torch.arange(-longest, 1)).clamp_min(0)  # of the clusters that end at each edge
+    weight, first, second = (s[:, :, None] - s[:, start] for s in sums)
     cost = torch.where(weight > 0, second - first.square() / weight, 0.0).clamp_min(0)
-    cost += torch.full_like(cost[0], torch.inf).tril(-1)
-    best, back = cost[:, 0], []
-    for _ in range(clusters - 1):
-        best, start = (best[:, :, None] + cost).min(1)
-        back.append(start)
-    last = torch.full((len(edges), 1), edges.shape[1] - 1)
-    chosen = [last]
-    for start in reversed(back):
-        chosen.append(start.gather(1, chosen[-1]))
-    return edges.gather(1, torch.cat([torch.zeros_like(last), *reversed(chosen)], 1))
+    best, back = cost.new_full((len(edges), last + 1), torch.inf), []
+    best[:, 0] = 0.0
+    for _ in range(clusters):
+        before = functional.pad(best, (longest, 0), value=torch.inf).unfold(1, longest + 1, 1)
+        best, chosen = (before + cost).min(2)
+        back.append(start.expand(len(edges), -1, -1).gather(2, chosen[:, :, None])[:, :, 0])
+    path = [torch.full((len(edges), 1), last)]
+    for starts in reversed(back):
+        path.append(starts.gather(1, path[-1]))
+    return edges.gather(1, torch.cat(path[::-1], 1))
