@@ -80,7 +80,8 @@ static void translated(Id id, struct Block *block) {
     if (found[c]) qemu_plugin_register_vcpu_tb_exec_inline(block, ADD_U64, &counters[c], found[c]);
 }
 
-static void called(Id id, unsigned cpu, int64_t number, uint64_t a, uint64_t kind, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g, uint64_t h) {
+static void called(Id id, unsigned cpu, int64_t number, uint64_t a, uint64_t kind, uint64_t c, uint64_t d, uint64_t e, uint64_t f,
+                   uint64_t g, uint64_t h) {
   (void)id, (void)cpu, (void)c, (void)d, (void)e, (void)f, (void)g, (void)h;
   if (number != GETPPID || a != MARK) return;
   fprintf(out, "%d %u", (int)kind, processors);

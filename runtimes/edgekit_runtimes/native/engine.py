@@ -68,7 +68,7 @@ class Native:
         return cast(Runtime, CountedNative(device=there) if isinstance(there, CountingTransport) else Native(device=there))
 
     def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Run each sample by itself, variables reset between them; as `edgekit_runtimes.litert.LiteRt.run`.
+        """Run each sample by itself, as `edgekit_runtimes.litert.LiteRt.run`.
 
         Raises:
             LoadError: The file cannot be read.

@@ -205,3 +205,42 @@ def test_the_runner_names_what_it_does_not_know(native, models, tmp_path):
             assert done.exit_code == process.REFUSED and said in done.stdout
         done = here.run([str(runner), "run", "/no/lib.so", str(models["int8"]), "in", "out"], folder=str(tmp_path))
         assert b"cannot load LiteRT" in done.stdout
+
+
+def remembering(path):
+    """A file whose RNN operator keeps its state from run to run."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    import flatbuffers
+
+    def tensor(shape, buffer, variable=False):
+        made = schema.TensorT()
+        made.shape, made.buffer, made.isVariable, made.name = shape, buffer, variable, f"t{buffer}".encode()
+        return made
+
+    rng = np.random.default_rng(0)
+    constants = [rng.standard_normal(shape).astype("f4") for shape in ((3, 4), (3, 3), (3,))]
+    model, graph, op, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], []
+    for content in (b"", b"", *(c.tobytes() for c in constants), b"", b""):
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(content, np.uint8) if content else None
+        model.buffers.append(buffer)
+    shapes = ([1, 4], [3, 4], [3, 3], [3], [1, 3], [1, 3])
+    graph.tensors = [tensor(shape, number + 1, number == 4) for number, shape in enumerate(shapes)]
+    graph.inputs, graph.outputs, graph.operators = [0], [5], [op]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RNN
+    op.inputs, op.outputs, op.builtinOptionsType, op.builtinOptions = (
+        [0, 1, 2, 3, 4],
+        [5],
+        schema.BuiltinOptions.RNNOptions,
+        schema.RNNOptionsT(),
+    )
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(builder.Output())
+    return path
+
+
+def test_a_model_with_memory_is_refused_with_the_reason(native, tmp_path):
+    with pytest.raises(LoadError, match="Variable tensors"):
+        native.run(RunRequest(remembering(tmp_path / "rnn.tflite")), {"t1": np.zeros((1, 4), "f4")})
