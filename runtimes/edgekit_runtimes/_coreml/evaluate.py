@@ -87,7 +87,7 @@ def operator_of(operation: Operation) -> Op:
         raise ConversionError(
             f"the Core ML evaluator has no operator {operation.kind!r} (in {operation.label})",
             op=operation.kind,
-            accepted=f"the {len(known)} operators listed in docs/coreml.md",
+            accepted=f"the {len(known)} operators listed in docs/coreml-evaluator.md",
             next_step="run the file on a Mac, or report the operator as missing",
         )
     found, given = known[operation.kind], set(operation.inputs)

@@ -15,7 +15,7 @@ from edgekit_runtimes import _feeding as feeding
 from edgekit_runtimes._coreml.edges import Edge, edges
 from edgekit_runtimes._coreml.evaluate import Evaluator
 from edgekit_runtimes._coreml.package import open_package
-from edgekit_runtimes._coreml.program import read_program
+from edgekit_runtimes._coreml.program import Program, read_program
 from edgekit_runtimes._sessions import Arrays, Port
 
 _ELEMENTS = 1 << 19
@@ -36,15 +36,21 @@ class CoreMLSession:
         evaluator: Of the program.
     """
 
+    side_by_side = True
+    """Whether many samples can be tried at once."""
+
     def __init__(self, path: Path) -> None:
         package = open_package(path)
         program = read_program(package)
         self.interface = edges(package.specification, program)
-        self.evaluator = Evaluator(program)
+        self.evaluator = self._evaluator(program)
         self.inputs = tuple(_port(edge) for edge in self.interface.inputs)
         self.outputs = tuple(_port(edge) for edge in self.interface.outputs)
         self._fed: dict[str, np.ndarray] = {}
-        self._one_by_one = False
+        self._one_by_one = not self.side_by_side
+
+    def _evaluator(self, program: Program) -> Any:
+        return Evaluator(program)
 
     def fit(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Nothing to resize: an open dimension takes the size it gets."""
