@@ -59,7 +59,61 @@ def float32() -> Recipe:
     return _float_edges("float32")
 
 
-PRESETS: dict[str, Callable[[], Recipe]] = {f.__name__: f for f in (int8, int16x8, dynamic_int8, weight_int8, weight_int4, fp16, float32)}
+def palettize8() -> Recipe:
+    """Tables of 256 values for each weight, 8-bit indices: practically lossless; needs no calibration data. iOS 16."""
+    return _palettes("palettize8", bits=8)
+
+
+def palettize6() -> Recipe:
+    """Tables of 64 values, 6-bit indices: a fifth of the size, practically lossless; needs no calibration data. iOS 16."""
+    return _palettes("palettize6", bits=6)
+
+
+def palettize4() -> Recipe:
+    """Tables of 16 values, 4-bit indices: an eighth of the size; layers are corrected on calibration data. iOS 16."""
+    return _palettes("palettize4", bits=4, **_CORRECTED)
+
+
+def palettize4_grouped() -> Recipe:
+    """Tables of 16 values for each 4 output channels: an eighth of the size; needs no calibration data. iOS 18."""
+    return _palettes("palettize4_grouped", bits=4, channels=4)
+
+
+def palettize3() -> Recipe:
+    """Tables of 8 values, 3-bit indices: a tenth of the size; layers are corrected on calibration data. iOS 18."""
+    return _palettes("palettize3", bits=3, **_CORRECTED)
+
+
+def palettize2() -> Recipe:
+    """Tables of 4 values, 2-bit indices: a sixteenth of the size; layers are corrected on calibration data. iOS 16."""
+    return _palettes("palettize2", bits=2, **_CORRECTED)
+
+
+def palettize_mixed4() -> Recipe:
+    """2 to 8 bits a weight, 4 on average, more where outputs react more; corrected on calibration data. iOS 16."""
+    return _palettes("palettize_mixed4", bits="auto", average_bits=4.0, **_CORRECTED)
+
+
+def sparse50_palettize4() -> Recipe:
+    """Half of the weights zero, 4-bit indices for the others; layers are corrected on calibration data. iOS 18."""
+    return _float_edges("sparse50_palettize4", _pass("prune", sparsity=0.5), _pass("cluster", bits=4, **_CORRECTED))
+
+
+def sparse50_int8() -> Recipe:
+    """Half of the weights zero, the others int8 with float arithmetic; biases are corrected on calibration data. iOS 18."""
+    return _float_edges("sparse50_int8", _pass("prune", sparsity=0.5), _quantize("w8"), _pass("bias_correction"))
+
+
+_CORRECTED: dict[str, Any] = {"method": "sensitivity", "correction": "layers"}
+
+PRESETS: dict[str, Callable[[], Recipe]] = {
+    f.__name__: f
+    for f in (
+        int8, int16x8, dynamic_int8, weight_int8, weight_int4, fp16, float32,
+        palettize8, palettize6, palettize4, palettize4_grouped, palettize3, palettize2, palettize_mixed4,
+        sparse50_palettize4, sparse50_int8,
+    )
+}  # fmt: skip
 """Preset name to the function that makes it."""
 
 
@@ -107,6 +161,10 @@ def _quantize(scheme: str) -> Pass:
 
 def _pass(name: str, **options: Any) -> Pass:
     return pass_class(name)(**options)  # type: ignore[no-any-return]
+
+
+def _palettes(name: str, **options: Any) -> Recipe:
+    return _float_edges(name, _pass("cluster", **options))
 
 
 def _float_edges(name: str, *passes: Pass) -> Recipe:
