@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,38 @@ def build(program: Program) -> Any:
     placeholders = {i.name: mb.placeholder(shape=i.shape, dtype=_type(i.dtype)) for i in program.inputs}
     with mil.Function(placeholders, opset_version=getattr(ct.target, f"iOS{program.version}")) as function:
         made: dict[str, Any] = dict(function.inputs)
+        literals = _Literals(mb)
         for operation in program.operations:
-            made[operation.name] = _called(mb, operation, made)
+            made[operation.name] = _called(mb, operation, made, literals)
         function.set_outputs([made[name] for name in program.outputs])
     whole = mil.Program()
     whole.add_function("main", function)
     return whole
 
 
-def _called(builder: Any, operation: Operation, made: Mapping[str, Any]) -> Any:
+@dataclass
+class _Literals:
+    """Numbers and words that operators take, each written once: the builder alone would write them again for every operator."""
+
+    builder: Any
+    known: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, value: Any) -> Any:
+        """The constant for a number, a word or a list of numbers."""
+        key = f"{type(value).__name__} {value!r}"
+        if key not in self.known:
+            given = np.array(value, np.int32) if isinstance(value, list) and not isinstance(value[0], bool) else value
+            self.known[key] = self.builder.const(val=given, name=f"literal_{len(self.known)}")
+        return self.known[key]
+
+
+def _called(builder: Any, operation: Operation, made: Mapping[str, Any], literals: _Literals) -> Any:
     arguments = {name: _argument(value, made) for name, value in operation.arguments.items()}
+    if not operation.kind.startswith("const"):
+        shared = {
+            n: v for n, v in arguments.items() if isinstance(v, (bool, int, str)) or (isinstance(v, list) and v and isinstance(v[0], int))
+        }
+        arguments |= {name: literals(value) for name, value in shared.items()}
     try:
         return getattr(builder, operation.kind)(**arguments, name=operation.name)
     except Exception as error:  # whatever the builder raises, the operation and the user's module are what matters
