@@ -17,13 +17,12 @@ from edgekit_runtimes import _debian
 from edgekit_runtimes.native import process, tensorfile
 from edgekit_runtimes.native.engine import Native, TimedNative
 
+pytestmark = pytest.mark.skipif(_debian.find("gcc") is None, reason="gcc is missing: make setup-emulators")
 QUICK = Pace(min_samples=64, min_seconds=0.02, max_seconds=0.2, warmup_seconds=0.05, precision=0.05)
 
 
 @pytest.fixture(scope="module")
 def native():
-    if _debian.find("gcc") is None:
-        pytest.skip("gcc is missing: make setup-emulators")
     return plugins.load("runtimes", "native")
 
 
