@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+from onnx.reference import ReferenceEvaluator
 
 from edgekit.errors import ConversionError, LoadError, UsageError
+from edgekit.onnxfile import read_model
 from edgekit_runtimes._sessions import Port
 
 LEVELS = {
@@ -48,13 +50,12 @@ class Session:
             raise UsageError(f"ONNX Runtime has no delegate {delegate!r} here", accepted=tuple(LEVELS))
         if threads < 1:
             raise UsageError(f"cannot run on {threads} threads", accepted="1 or more")
-        if not model.is_file():
-            raise LoadError(f"no model file at {model}", next_step="check the path, or run `edgekit convert` first")
         self.model, self._values, self._results = model, dict[str, np.ndarray](), list[np.ndarray]()
-        self._proto = _read(model)
+        self._proto = read_model(model)
         self._session = _opened(model, delegate, threads, profile)
         self.inputs = tuple(_port(x) for x in self._session.get_inputs())
         self.outputs = tuple(_port(x) for x in self._session.get_outputs())
+        self._call: Callable[..., Any] = self._session.run if delegate != "reference" else ReferenceEvaluator(str(model)).run
 
     def fit(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Take these shapes for the inputs; ONNX Runtime infers all others as it runs."""
@@ -71,7 +72,7 @@ class Session:
             ConversionError: A kernel refused.
         """
         try:
-            self._results = self._session.run(None, self._values)
+            self._results = self._call(None, self._values)
         except Exception as error:  # pybind's classes have no common base of their own
             raise ConversionError(f"ONNX Runtime failed while it ran {self.model.name}: {_first_line(error)}") from None
 
@@ -84,6 +85,8 @@ class Session:
 
     def bare_call(self) -> Callable[[], object]:
         """A run with inputs and outputs bound beforehand, as an application would."""
+        if self._call != self._session.run:
+            return partial(self._call, None, self._values)
         binding = self._session.io_binding()
         for name, value in self._values.items():
             binding.bind_cpu_input(name, value)
@@ -111,14 +114,24 @@ class Session:
         return Path(self._session.end_profiling())
 
 
-def _read(model: Path) -> onnx.ModelProto:
-    try:
-        proto = onnx.load(model, load_external_data=False)
-    except Exception as error:  # protobuf raises a class of its own for each of its builds
-        raise LoadError(f"{model.name} is no ONNX file: {_first_line(error)}", accepted="a whole .onnx file") from None
-    if not proto.graph.node and not proto.graph.output:
-        raise LoadError(f"{model.name} holds no model", accepted="a whole .onnx file")
-    return proto
+def with_outputs(model: Path, names: Sequence[str], out: Path) -> set[str]:
+    """Write the model to `out` with values of it for outputs, too.
+
+    Args:
+        model: The file.
+        names: The values wanted.
+        out: The file to write.
+
+    Returns:
+        Those of `names` that a node of the model makes.
+    """
+    proto = read_model(model)
+    made = {name for node in proto.graph.node for name in node.output if name}
+    found = [name for name in dict.fromkeys(names) if name in made]
+    already = {output.name for output in proto.graph.output}
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in found if name not in already)
+    out.write_bytes(proto.SerializeToString())
+    return set(found)
 
 
 def _opened(model: Path, delegate: str, threads: int, profile: Path | None) -> Any:
