@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from docs.engine_table import engine_table
+from docs.evaluator_page import evaluator
 from edgekit.canonicalize.vocabulary import VOCABULARY
-from edgekit.targets import Rules, load_rules
+from edgekit.targets import Rules, load_rules, load_target
+from edgekit_converters.coreml import registry as coreml
 from edgekit_converters.litert.registry import Emitter, emitters
 
 FOLDER = Path(__file__).parent
@@ -76,8 +78,8 @@ def operator_table() -> str:
     """Which canonical operators each format has, and in which arithmetic."""
     rules, table = load_rules("litert"), {_base_name(target): e for target, e in emitters().items()}
     names = sorted({_base_name(target) for target in VOCABULARY if hasattr(target, "_schema")})
-    lines = "\n".join(f"| `{name}` | {_operator_row(name, table.get(name), rules)} |" for name in names)
-    header = "| operator | LiteRT float | LiteRT int8 | LiteRT int16×8 | fused |\n|---|---|---|---|---|"
+    lines = "\n".join(f"| `{name}` | {_operator_row(name, table.get(name), rules)} | {_coreml(name)} |" for name in names)
+    header = "| operator | LiteRT float | LiteRT int8 | LiteRT int16×8 | fused | Core ML |\n|---|---|---|---|---|---|"
     return f"# Operators by format\n\n{_OPERATORS}\n\n{header}\n{lines}\n"
 
 
@@ -86,6 +88,17 @@ What a canonical graph may hold ([`edgekit/canonicalize`](../edgekit/canonicaliz
 format does with it. *Rewritten*: expressed in other operators of this table before quantization. *Any*: moves no data, so
 dtype and grid stay. *Fused*: activations the operator's kernel applies for free. An operator with *no* is an error that
 names your module, as is any that is not listed."""
+
+
+def _coreml(name: str) -> str:
+    """Whether Core ML packages have an operator, and from which iOS on."""
+    target = load_target("ios")
+    assert target.platform is not None
+    if name in target.platform.operators:
+        return f"since iOS {target.platform.operators[name]}, else rewritten"
+    if name in target.rules.lower:
+        return "rewritten"
+    return "yes" if name in coreml.supported() else "no"
 
 
 def _operator_row(name: str, emitter: Emitter | None, rules: Rules) -> str:
@@ -109,6 +122,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": error_table,
     "operators.md": operator_table,
     "engines.md": engine_table,
+    "coreml-evaluator.md": evaluator,
 }
 
 
