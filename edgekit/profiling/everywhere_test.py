@@ -81,6 +81,16 @@ def test_a_device_lost_while_operators_are_timed_keeps_its_latency(model_file):
     assert len(found.launches) == 5 and found.validity.reasons[0].code == "lost" and not found.valid
 
 
+@pytest.mark.parametrize("sustained", [None, 5])
+def test_a_device_lost_after_its_launches_keeps_them(model_file, sustained):
+    """When its state is asked for at the end, or in the long run after it."""
+    states = (DeviceState(at=1.0), DeviceState(at=50.0) if sustained else DeviceLost("unplugged"))
+    with scripted({"board": device(states=states)}):
+        engine = ScriptedEngine([*(good(i) for i in range(5)), DeviceLost("unplugged")])
+        found = profile(model_file, runtime=engine, on="ssh:board", sustained=sustained)
+    assert len(found.launches) == 5 and found.validity.reasons[0].code == "lost" and found.sustained is None
+
+
 def test_a_reboot_between_launches_is_noticed(model_file):
     board = device(states=(DeviceState(at=5000.0), DeviceState(at=12.0)))
     with scripted({"board": board}):

@@ -175,11 +175,21 @@ def profile(
 def _profiled(plan: Plan, count: int, trace_seconds: float, seconds: float | None, demands: Demands) -> Profile:
     started, before = datetime.now(UTC), plan.state()
     taken = _launched(plan, count, trace_seconds)
-    after = before if taken.doubts else plan.state()
-    curve = _sustain(plan, seconds) if seconds and len(taken.launches) == count and not taken.doubts else None
+    after, curve, doubts = before, None, taken.doubts
+    if not doubts and not plan.stop.is_set:
+        try:
+            after = plan.state()
+            curve = _sustain(plan, seconds) if seconds and len(taken.launches) == count else None
+        except DeviceUnavailable as error:
+            doubts = _lost(plan, error)
     found = summarize(plan, taken.launches, count, taken.trace, before=before, after=after, started=started, demands=demands)
-    validity = found.validity.also(_throttling(curve) if curve else ()).because(taken.doubts)
+    validity = found.validity.also(_throttling(curve) if curve else ()).because(doubts)
     return replace(found, sustained=curve, validity=validity)
+
+
+def _lost(plan: Plan, error: DeviceUnavailable) -> tuple[Finding, ...]:
+    """What a device that fails after the first launch makes of the profile; nothing if it is us who let it go."""
+    return () if plan.stop.is_set else (Finding("failed" if isinstance(error, DeviceFailed) else "lost", error.message),)
 
 
 @contextmanager
@@ -267,8 +277,7 @@ def _launched(plan: Plan, count: int, trace_seconds: float) -> Taken:
     except DeviceUnavailable as error:
         if not done:
             raise
-        if not plan.stop.is_set:
-            doubts = (Finding("failed" if isinstance(error, DeviceFailed) else "lost", error.message),)
+        doubts = _lost(plan, error)
     report(title, count + 1, count + 1)
     return Taken(tuple(done), trace, doubts)
 

@@ -18,7 +18,7 @@ def rows(profile: Profile) -> Rows:
     runner = profile.runner
     table = [
         ("model", f"{profile.model['name']} ({size(profile.model['bytes'])})"),
-        ("ran on", f"{profile.machine.cpu}, {runner.version}, {runner.delegate}, {_plural(runner.threads, 'thread')}"),
+        ("ran on", f"{_place(profile)}, {runner.version}, {runner.delegate}, {_plural(runner.threads, 'thread')}"),
         ("latency (median)", f"{duration(latency.median_ms)}  [{duration(latency.low_ms)} to {duration(latency.high_ms)}]"),
         ("percentiles", ", ".join(f"p{p} {duration(v)}" for p, v in _percentiles(profile) if v is not None) or "too few samples"),
         ("fastest, mean", f"{duration(latency.min_ms)}, {duration(latency.mean_ms)}"),
@@ -129,6 +129,12 @@ def _share(value: float) -> str:
 
 def _plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _place(profile: Profile) -> str:
+    """The device by its name, model and processor; this machine by its processor alone."""
+    machine, on = profile.machine, profile.runner.on
+    return ", ".join(filter(None, (on, machine.model, machine.cpu))) if on != "host" else machine.cpu
 
 
 def _percentiles(profile: Profile) -> tuple[tuple[int, float | None], ...]:
