@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("coreai", reason="pip install 'edgekit[coreai]' (Linux x86-64)")
 
 from edgekit.errors import ConversionError
+from edgekit_runtimes._coreai import TRANSLATED
 from edgekit_runtimes._coreai.translate import OPERATORS
 from edgekit_runtimes._coreai.worker import CoreAISession
 from edgekit_runtimes._coreml.session import CoreMLSession
@@ -59,7 +60,7 @@ def test_both_say_the_same(case):
 
 
 def test_every_translation_has_a_case():
-    assert {case.partition(",")[0] for case in CASES} == set(OPERATORS)
+    assert {case.partition(",")[0] for case in CASES} == set(OPERATORS) == set(TRANSLATED)
 
 
 def test_an_operator_that_is_not_translated_is_named():

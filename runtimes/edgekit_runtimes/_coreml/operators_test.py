@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edgekit_runtimes._coreml.evaluate import _literal as literal
-from edgekit_runtimes._coreml.registry import FAMILIES, operators
+from edgekit_runtimes._coreml.registry import FAMILIES, MISSING, operators
 from edgekit_runtimes._coreml.testing import inferred
 
 RNG = np.random.default_rng(0)
@@ -192,6 +192,13 @@ def test_every_parameter_is_one_of_coremltools(name):
     versions = SSAOpRegistry.core_ops[name].values()
     known = {parameter for version in versions for parameter in version.input_spec.input_types}
     assert operators()[name].parameters == known
+
+
+def test_what_is_missing_is_listed():
+    from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
+
+    constants = {name for name in SSAOpRegistry.core_ops if name.startswith(("const", "_const"))}
+    assert set(SSAOpRegistry.core_ops) - constants - set(operators()) == {name for names in MISSING.values() for name in names}
 
 
 def test_no_operator_changes_its_inputs():

@@ -34,6 +34,20 @@ FAMILIES = (
 )
 
 
+MISSING: dict[str, tuple[str, ...]] = {
+    "control flow": ("cond", "while_loop"),
+    "lists": ("list_gather", "list_length", "list_read", "list_scatter", "list_write", "make_list"),
+    "random numbers": ("random_bernoulli", "random_categorical", "random_normal", "random_uniform"),
+    "state kept from run to run": ("read_state",),
+    "what Core ML computes differently from its documentation, or pads in ways it does not state": (
+        "local_response_norm",
+        "non_maximum_suppression",
+        "conv_quantized",
+    ),
+}
+"""Operators of iOS 15 to 18 that are not here, by why."""
+
+
 @dataclass(frozen=True)
 class Op:
     """An operator.
