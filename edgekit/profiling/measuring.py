@@ -278,6 +278,7 @@ def _launched(plan: Plan, count: int, trace_seconds: float) -> Taken:
         if not done:
             raise
         doubts = _lost(plan, error)
+        trace = OpTrace(reason="the device was lost" if doubts else "interrupted")
     report(title, count + 1, count + 1)
     return Taken(tuple(done), trace, doubts)
 
