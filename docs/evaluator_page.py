@@ -31,9 +31,9 @@ forms of sparse with palette and sparse with integers.
 **Second opinion.** Where the extra `coreai` is installed (Linux x86-64), the runtime `coreai` translates the program from the same package
 to Apple's own Core AI runtime, which computes it with Apple's kernels. It translates fewer operators, of static shapes: {translated}.
 
-**How the operators are tested**: against coremltools' own shape and value inference, against PyTorch, and once against several hundred of the
-tests in the coremltools package, which on a Mac hold Core ML itself to the same values (`round` is to even; the plain `gru` resets the
-state before its product; `lstm` clips the cell; a reversed layer gives its states in the order in which it computes them).
+**How the operators are tested**: against coremltools' own shape and value inference, against PyTorch, and once against several hundred
+of the tests in the coremltools package, which on a Mac hold Core ML itself to the same values (`round` is to even; the plain `gru` resets
+the state before its product; `lstm` clips the cell; a reversed layer gives its states in the order in which it computes them).
 
 ## Operators
 
