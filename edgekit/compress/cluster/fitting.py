@@ -115,13 +115,12 @@ def _refitted(target: Target, weight: Tensor, tables: Tensor, table_of_row: Tens
     table = tables[table_of_row.flatten()]
     indices = torch.searchsorted(((table[:, 1:] + table[:, :-1]) / 2).contiguous(), rows.contiguous())
     entry = (indices + tables.shape[1] * table_of_row.flatten()[:, None]).reshape(weight.shape)
-    kept = target.kept.float()
 
     def spread(flat: Tensor) -> Tensor:
-        return flat[entry] * kept
+        return flat[entry].where(target.kept, 0.0)
 
     def collected(values: Tensor) -> Tensor:
-        return torch.zeros(tables.numel()).index_add_(0, entry.flatten(), (values * kept).flatten())
+        return torch.zeros(tables.numel()).index_add_(0, entry.flatten(), values.where(target.kept, 0.0).flatten())
 
     scale = collected(target.moments.diagonal(dim1=1, dim2=2)[:, None].expand_as(weight)).clamp_min(torch.finfo(torch.float32).tiny)
     step = _conjugate_gradients(
