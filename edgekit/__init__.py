@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edgekit.profiling import compare, profile
     from edgekit.recipe import Recipe
     from edgekit.targets import Target, load_target
-    from edgekit.verification import verify
+    from edgekit.verification import verify, verify_all
 
 __version__ = "0.1.0"
 
@@ -63,6 +63,7 @@ __all__ = [
     "load_target",
     "profile",
     "verify",
+    "verify_all",
 ]
 
 _HOMES = {
@@ -79,6 +80,7 @@ _HOMES = {
     "load_target": "targets",
     "profile": "profiling",
     "verify": "verification",
+    "verify_all": "verification",
 }
 """Public name to the module that defines it; errors live in `edgekit.errors`."""
 

@@ -174,6 +174,17 @@ class ReadsBack(Protocol):
         """Every constant that an operator uses, by its name in the file, decompressed by code that shares nothing with the writer."""
 
 
+class LayeredRuntime(Runtime, Protocol):
+    """A runtime that gives what a file computes inside, for `edgekit.verification.layers`."""
+
+    def layers(self, request: RunRequest, inputs: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """Run each sample; the real values of these results, by name, arrays of shape (samples, ...) in the file's own layout.
+
+        A result's name is that of its operator (the option ``name`` in the reader's words), else of its tensor, else ``#`` and the
+        tensor's number. What the file lacks, or has not in numbers, is left out.
+        """
+
+
 _PACKAGES = {"converters": "edgekit_converters", "runtimes": "edgekit_runtimes", "transports": "edgekit_runtimes.transports"}
 
 

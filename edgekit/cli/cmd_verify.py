@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,14 @@ from edgekit.cli.measuring import label_table, write_text
 from edgekit.cli.parse import Dim, nested_dims
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
+from edgekit.cli.verifying import ratio_text, verify_several
 
 if TYPE_CHECKING:
     from edgekit.verification import Verdict
 
 
 @command("verify")
-@click.argument("artifact")
+@click.argument("artifacts", nargs=-1, required=True)
 @click.option("--data", "-d", help="Samples and labels: .npz, .npy or a folder of images; by default those kept in the artifact.")
 @click.option("--model", "-m", help="The float model, as convert takes it; by default the file the artifact was made from.")
 @click.option("--metric", help="accuracy, top5, accuracy:OUTPUT, or FILE.py:FUNCTION; by default accuracy where there are labels.")
@@ -43,18 +43,26 @@ if TYPE_CHECKING:
     show_default=True,
     help="Kernels: a phone's default delegate, LiteRT's own, or its plain ones.",
 )
+@click.option("--layers", is_flag=True, help="Of several artifacts, also compare what they compute in each of your modules.")
 @click.option("--no-record", is_flag=True, help="Leave the artifact's manifest as it is.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write a JUnit report here, a test case for each gate.")
-def verify(terminal: Terminal, artifact: str, **options: Any) -> int:
-    """Hold ARTIFACT, run on its real runtime, against the float model it was made from, on the same samples.
+def verify(terminal: Terminal, artifacts: tuple[str, ...], **options: Any) -> int:
+    """Hold ARTIFACTS, run on their real runtimes, against the float model they were made from, on the same samples.
 
-    ARTIFACT is a folder made by edgekit convert. The verdict goes into its manifest. A gate that is not met exits with 1.
+    ARTIFACTS are folders made by edgekit convert: one, or several of one model, which are also held against each other. Verdicts go
+    into their manifests. A gate that is not met exits with 1.
 
     \b
       edgekit verify build/model --data test.npz --max-drop 0.01
       edgekit verify build/model --on qemu:cortex-a53
+      edgekit verify build/all/android build/all/jetson build/all/mnn --data test.npz --layers
     """
-    junit = options.pop("junit")
+    junit, layers = options.pop("junit"), options.pop("layers")
+    if len(artifacts) > 1:
+        return verify_several(terminal, artifacts, junit, options | {"layers": layers})
+    if layers:
+        raise click.UsageError("--layers compares several artifacts: name more than one.")
+    (artifact,) = artifacts
     with bars(terminal, f"verifying {artifact}"):
         options |= {"preprocess": take_preprocess(options), "dims": nested_dims(options["dims"]), "record": not options.pop("no_record")}
         with importing():
@@ -86,6 +94,5 @@ def _show(terminal: Terminal, verdict: Verdict) -> None:
         column.justify = "right"
     for p in verdict.parity:
         agreement = "" if p.agreement is None else f"{p.agreement:.1%}"
-        ratio = "exact" if math.isinf(p.sqnr_db) and p.max_abs == 0 else f"{p.sqnr_db:.1f}"
-        table.add_row(p.name, f"{p.max_abs:.3g}", f"{p.rmse:.3g}", ratio, f"{p.cosine:.6f}", agreement)
+        table.add_row(p.name, f"{p.max_abs:.3g}", f"{p.rmse:.3g}", ratio_text(p), f"{p.cosine:.6f}", agreement)
     terminal.show(label_table(rows), "", table)

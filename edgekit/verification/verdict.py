@@ -130,12 +130,12 @@ class Verdict:
             "delegate": self.delegate,
             "samples": self.samples,
             "reference": self.reference,
-            "parity": [_finite(vars(p)) for p in self.parity],
+            "parity": [numbers_for_json(vars(p)) for p in self.parity],
             "metric": None if metric is None else {"name": metric.name, **{k: _estimate(getattr(metric, k)) for k in _SIDES}},
-            "gates": [_finite(vars(g)) for g in self.gates],
+            "gates": [numbers_for_json(vars(g)) for g in self.gates],
             "passed": self.passed,
             "notes": list(self.notes),
-            "elsewhere": _finite(self.elsewhere.to_json()) if self.elsewhere else None,
+            "elsewhere": numbers_for_json(self.elsewhere.to_json()) if self.elsewhere else None,
         }
 
     def to_junit(self, name: str = "edgekit verify") -> str:
@@ -188,10 +188,11 @@ def _metric_gates(gates: Gates, metric: MetricResult | None) -> Iterator[GateRes
 
 
 def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else _finite(vars(estimate))
+    return None if estimate is None else numbers_for_json(vars(estimate))
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
+def numbers_for_json(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with null for numbers that JSON lacks."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 

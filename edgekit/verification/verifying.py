@@ -85,14 +85,14 @@ def verify(
     """
     gates = Gates(max_drop, min_accuracy, min_cosine, min_sqnr, min_agreement)
     artifact = artifact if isinstance(artifact, Artifact) else Artifact.load(artifact)
-    given = None if data is None else _read(artifact, data, preprocess, samples)
+    given = None if data is None else read_data(artifact, data, preprocess, samples)
     options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust, "batch": artifact.manifest.batch}
     graph, notes = reference_graph(artifact, model, **options)
     if graph is not None:
         graph = _with_pictures(graph, artifact)
-        _same_interface(artifact, graph)
+        same_interface(artifact, graph)
     with placed(artifact.manifest.format, runtime, on) as place:
-        verdict = _judged(Subject(artifact, place, delegate), graph, given, metric=metric, gates=gates, notes=notes)
+        verdict = _verified(Subject(artifact, place, delegate), graph, given, metric=metric, gates=gates, notes=notes)
     if record:
         artifact.with_evidence(verdict.to_json())
     return verdict
@@ -129,7 +129,8 @@ def _with_pictures(graph: Graph, artifact: Artifact) -> Graph:
     return from_pixels(graph, pictures(graph.inputs, list(steps), steps))
 
 
-def _same_interface(artifact: Artifact, graph: Graph) -> None:
+def same_interface(artifact: Artifact, graph: Graph) -> None:
+    """Refuse a float model of other inputs or outputs than the artifact's."""
     for side in ("inputs", "outputs"):
         mine, other = ({s.name: list(s.shape) for s in getattr(owner, side)} for owner in (artifact.manifest, graph))
         if mine != other:
@@ -138,7 +139,8 @@ def _same_interface(artifact: Artifact, graph: Graph) -> None:
             )
 
 
-def _read(artifact: Artifact, data: Any, preprocess: Preprocess | Mapping[str, Preprocess] | None, limit: int | None) -> Samples:
+def read_data(artifact: Artifact, data: Any, preprocess: Preprocess | Mapping[str, Preprocess] | None, limit: int | None) -> Samples:
+    """Data for an artifact, preprocessed as asked or as its manifest says."""
     manifest = artifact.manifest
     inputs = tuple(replace(s, dtype="float32", grid=None) if s.grid else s for s in manifest.inputs)
     if preprocess is None and manifest.preprocess is not None:
@@ -146,29 +148,56 @@ def _read(artifact: Artifact, data: Any, preprocess: Preprocess | Mapping[str, P
     return read_samples(data, inputs, preprocess, limit=limit)
 
 
-def _judged(
+def _verified(
     subject: Subject, graph: Graph | None, data: Samples | None, *, metric: str | Metric | None, gates: Gates, notes: tuple[str, ...]
 ) -> Verdict:
-    kept_inputs, kept_outputs = subject.artifact.golden()
-    inputs: Arrays = kept_inputs if data is None else data.inputs
+    inputs: Arrays = subject.artifact.golden()[0] if data is None else data.inputs
+    wanted = run_graph(quick(graph, inputs), inputs) if graph is not None else None
     got = subject.outputs(inputs)
-    wanted: Arrays | None = kept_outputs if data is None else None
-    if graph is not None:
-        wanted = run_graph(_quick(graph, inputs), inputs)
-    parity = compare(wanted, got) if wanted is not None else compare(kept_outputs, subject.outputs(kept_inputs))
-    if graph is None:
+    labels = None if data is None else data.labels
+    return judged(subject, inputs, got, wanted, labels=labels, metric=metric, gates=gates, notes=notes)
+
+
+def judged(
+    subject: Subject,
+    inputs: Arrays,
+    got: Arrays,
+    wanted: Arrays | None,
+    *,
+    labels: np.ndarray | None,
+    metric: str | Metric | None,
+    gates: Gates,
+    notes: tuple[str, ...],
+) -> Verdict:
+    """Hold an artifact's outputs against the float model's.
+
+    Args:
+        subject: The artifact.
+        inputs: What it ran on.
+        got: What it answered.
+        wanted: What the float model answered; None where that is not at hand: then the samples kept in the artifact serve.
+        labels: Of the inputs, or None.
+        metric: As `verify` takes it.
+        gates: Thresholds.
+        notes: For the reader.
+    """
+    kept_inputs, kept_outputs = subject.artifact.golden()
+    known = wanted
+    if wanted is None and all(np.array_equal(inputs[name], kept) for name, kept in kept_inputs.items()):
+        known = kept_outputs
+    parity = compare(known, got) if known is not None else compare(kept_outputs, subject.outputs(kept_inputs))
+    if wanted is None:
         notes = (*notes, f"the float model is not at hand: parity is on the {count(kept_inputs)} samples kept in the artifact")
     if says := getattr(subject.place.runtime, "measures", None):
         notes = (*notes, f"{subject.place.runtime.name} evaluates what the file says on this machine: {says}")
     elsewhere = subject.elsewhere(inputs, got)
-    result = _measured(metric, wanted, got, None if data is None else data.labels, needed=gates.need_metric)
-    manifest = subject.artifact.manifest
+    result = measured(metric, known, got, labels, needed=gates.need_metric)
     return Verdict(
-        model_sha256=manifest.model_sha256,
+        model_sha256=subject.artifact.manifest.model_sha256,
         runtime=subject.place.runtime.name,
         delegate=subject.delegate if getattr(subject.place.runtime, "delegates", True) else "none",
         samples=count(inputs),
-        reference="source" if graph is not None else "golden",
+        reference="source" if wanted is not None else "golden",
         parity=parity,
         metric=result,
         gates=judge(gates, parity, result),
@@ -177,7 +206,7 @@ def _judged(
     )
 
 
-def _quick(graph: Graph, inputs: Arrays) -> Graph:
+def quick(graph: Graph, inputs: Arrays) -> Graph:
     """A graph that takes many samples at once, where that gives the same answers."""
     from edgekit.canonicalize.batched import batched  # noqa: PLC0415 - torch is there where a graph is
 
@@ -194,7 +223,7 @@ def count(arrays: Arrays) -> int:
     return len(next(iter(arrays.values())))
 
 
-def _measured(
+def measured(
     metric: str | Metric | None, wanted: Arrays | None, got: Arrays, labels: np.ndarray | None, *, needed: bool
 ) -> MetricResult | None:
     """The metric asked for; by default accuracy, where there are labels and one output of class scores."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgekit.errors import ConversionError, LoadError, UsageError
+from edgekit.tensors import Grid
 from edgekit_runtimes import _litert_nodes as nodes
 from edgekit_runtimes import _sessions
 from edgekit_runtimes._litert_nodes import Node
@@ -38,13 +39,14 @@ class Session:
         delegate: A key of `RESOLVERS`.
         threads: CPU threads.
         allocate: Plan the tensors at once. Otherwise call `allocate`.
+        keep: Keep every operator's result, for `read`; without delegates, which keep theirs to themselves.
 
     Raises:
         LoadError: LiteRT cannot read the file.
         ConversionError: It can read it and not run it.
     """
 
-    def __init__(self, model: Path, delegate: str = "xnnpack", threads: int = 1, *, allocate: bool = True) -> None:
+    def __init__(self, model: Path, delegate: str = "xnnpack", threads: int = 1, *, allocate: bool = True, keep: bool = False) -> None:
         if delegate not in RESOLVERS:
             raise UsageError(f"LiteRT has no delegate {delegate!r} here", accepted=tuple(RESOLVERS))
         if threads < 1:
@@ -53,7 +55,12 @@ class Session:
             raise LoadError(f"no model file at {model}", next_step="check the path, or run `edgekit convert` first")
         self.model = model
         try:
-            self.interpreter = Interpreter(model_path=str(model), num_threads=threads, experimental_op_resolver_type=RESOLVERS[delegate])
+            self.interpreter = Interpreter(
+                model_path=str(model),
+                num_threads=threads,
+                experimental_op_resolver_type=RESOLVERS[delegate],
+                experimental_preserve_all_tensors=keep,
+            )
         except (ValueError, RuntimeError) as error:
             raise LoadError(f"LiteRT cannot read {model.name}: {_first_line(error)}", accepted="a .tflite flatbuffer") from None
         self._native = self.interpreter._interpreter
@@ -129,6 +136,17 @@ class Session:
     def fetch(self) -> dict[str, np.ndarray]:
         """Copies of all outputs, by name."""
         return {p.name: self._native.GetTensor(p.index, self.subgraph) for p in self.outputs}
+
+    def read(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """The real values of tensors as the last run left them, by name or, where that is empty, by ``#number``; no others."""
+        count = self._native.NumTensors(self.subgraph)
+        numbers = {self._native.TensorName(i, self.subgraph): i for i in range(count)} | {f"#{i}": i for i in range(count)}
+        found = {}
+        for name in (n for n in names if n in numbers):
+            value = self._native.GetTensor(numbers[name], self.subgraph)
+            scales, zeros, axis = self._port(name, numbers[name]).grid
+            found[name] = Grid(value.dtype.name, scales, zeros, axis if len(scales) > 1 else None).to_reals(value) if scales else value
+        return found
 
     def ops(self) -> tuple[Node, ...]:
         """The file's operators and who runs them."""

@@ -23,6 +23,13 @@ def inspect(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     return {**ports, "ops": [op.to_json() for op in session.ops()], "arena_bytes": session.arena_bytes()}, {}
 
 
+def layers(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """The real values of the tensors ``arguments["layers"]`` on every sample, by LiteRT's own kernels."""
+    delegate = "none" if arguments["delegate"] == "xnnpack" else arguments["delegate"]
+    session = Session(Path(arguments["model"]), delegate, arguments["threads"], keep=True)
+    return _sessions.layers(session, arrays, lambda: session.read(arguments["layers"]))
+
+
 def measure(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     """Time one launch."""
     return _launching.measure(Path(arguments["model"]), lambda: opened(arguments), arrays, Pace(**arguments["pace"]))

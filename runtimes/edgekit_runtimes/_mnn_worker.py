@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from edgekit_runtimes import _launching, _sessions
 from edgekit_runtimes._mnn_session import Session, copied, dtype_of
 from edgekit_runtimes._sessions import Answer, Arrays
 
+_PART = re.compile(r"_raster_\d+$")
+"""What MNN adds to an operator's name for the copies it makes of it; the last of them, or the operator itself, has its result."""
 SOURCE = "MNN's callbacks around every operator: mean of all runs, without the time of the callbacks' own calls"
 
 
@@ -37,17 +40,23 @@ def layers(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     """The results of the operators called ``arguments["layers"]`` on every sample, in the order of their own dimensions."""
     session, wanted = opened(arguments), set(arguments["layers"])
     rows: dict[str, list[np.ndarray]] = defaultdict(list)
+    last: dict[str, np.ndarray] = {}
 
     def keep(tensors: list[Any], name: str) -> bool:
-        if name in wanted and dtype_of(tensors[0]) == np.float32:
-            rows[name].append(copied(tensors[0], np.dtype("float32")))
+        operator = _PART.sub("", name)
+        if operator in wanted and dtype_of(tensors[0]) == np.float32:
+            last[operator] = copied(tensors[0], np.dtype("float32"))
         return True
 
     count, batch = feeding.check(session, arrays), feeding.prepare(session, arrays)
     for start in range(0, count, batch):
+        last.clear()
         feeding.feed(session, arrays, start, batch)
         session.watch(keep)
-    return {"names": list(rows)}, {str(i): np.concatenate(values)[:count] for i, values in enumerate(rows.values())}
+        for name, value in last.items():
+            rows[name].append(value)
+    whole = {name: np.concatenate(values)[:count] for name, values in rows.items() if values[0].ndim}
+    return {"names": list(whole)}, {str(i): value for i, value in enumerate(whole.values())}
 
 
 def measure(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:

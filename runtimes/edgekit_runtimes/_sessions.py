@@ -94,6 +94,20 @@ def run(session: Session, arrays: Arrays) -> Answer:
     return {}, {p.name: _stacked(rows[p.name], p, batch)[:samples] for p in session.outputs}
 
 
+def layers(session: Session, arrays: Arrays, read: Callable[[], Mapping[str, np.ndarray]]) -> Answer:
+    """Run every sample, and collect what `read` gives after each run: ``names`` and, by their numbers, arrays of all samples."""
+    samples, batch = feeding.check(session, arrays), feeding.prepare(session, arrays)
+    rows: dict[str, list[np.ndarray]] = {}
+    for start in range(0, samples, batch):
+        session.reset()
+        feeding.feed(session, arrays, start, batch)
+        session.invoke()
+        for name, value in read().items():
+            rows.setdefault(name, []).append(np.asarray(value, np.float32))
+    whole = {name: values for name, values in rows.items() if values[0].ndim}
+    return {"names": list(whole)}, {str(i): np.concatenate(values) for i, values in enumerate(whole.values())}
+
+
 def _stacked(values: list[np.ndarray], port: Port, batch: int) -> np.ndarray:
     if not values:
         return np.zeros((0, *port.shape[1:]), port.dtype)

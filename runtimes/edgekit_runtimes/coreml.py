@@ -7,7 +7,7 @@ latency, of what a Neural Engine accumulates in half precision, or of what a com
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ import numpy as np
 
 from edgekit import worker
 from edgekit.plugins import RunRequest, require
+from edgekit_runtimes._coreml_macos import OnMac
+
+__all__ = ["RUNTIME", "CoreML", "OnMac"]
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,17 @@ class CoreML:
         require("coremltools", self.extra)
         return f"coremltools {importlib.metadata.version('coremltools')} messages, torch {importlib.metadata.version('torch')}"
 
-    def _call(self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def layers(self, request: RunRequest, inputs: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """What the program computes inside; see `edgekit.plugins.LayeredRuntime`."""
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        values, found = self._call("layers", request, arrays, layers=list(wanted))
+        return {name: found[str(i)] for i, name in enumerate(values["names"])}
+
+    def _call(
+        self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray], **more: Any
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         require("coremltools", self.extra)
-        arguments = {"model": str(request.model.resolve()), "threads": request.threads}
+        arguments = {"model": str(request.model.resolve()), "threads": request.threads, **more}
         return worker.run(
             f"edgekit_runtimes._coreml.worker:{function}", arguments, arrays, timeout=float(request.options.get("timeout", 600.0))
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -75,6 +75,12 @@ class LiteRt:
             ``shapes``, ``dtypes``, ``partition`` and ``delegated``; ``arena_bytes`` as far as LiteRT plans it itself, or None.
         """
         return self._call("_litert_worker:inspect", request, {})[0]
+
+    def layers(self, request: RunRequest, inputs: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """What the file computes inside; see `edgekit.plugins.LayeredRuntime`."""
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        values, found = self._call("_litert_worker:layers", request, arrays, layers=list(wanted))
+        return {name: found[str(i)] for i, name in enumerate(values["names"])}
 
     def version(self) -> str:
         """``ai-edge-litert 2.3.0``."""

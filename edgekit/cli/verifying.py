@@ -1,0 +1,106 @@
+"""`edgekit verify` for several artifacts: each against the float model, every two against each other, and layer by layer."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.bars import bars
+from edgekit.cli.measuring import label_table, write_text
+from edgekit.cli.parse import nested_dims
+from edgekit.cli.preprocessing import take_preprocess
+from edgekit.cli.process import importing
+from edgekit.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from edgekit.verification import Verdicts
+    from edgekit.verification.parity import OutputParity
+
+
+def verify_several(terminal: Terminal, artifacts: tuple[str, ...], junit: Path | None, options: dict[str, Any]) -> int:
+    """Verify, show, and return the exit code: 1 where a gate of any artifact is not met."""
+    if options.pop("on") != "host":
+        raise click.UsageError("--on runs one artifact: several are compared on this machine.")
+    options |= {"preprocess": take_preprocess(options), "dims": nested_dims(options["dims"]), "record": not options.pop("no_record")}
+    with bars(terminal, f"verifying {len(artifacts)} artifacts"):
+        with importing():
+            from edgekit.verification import verify_all
+        found = verify_all(artifacts, options.pop("model"), **options)
+    write_text(junit, found.to_junit)
+    if terminal.as_json:
+        document = found.to_json()
+        terminal.emit(document.pop("schema"), document)
+        return 0 if found.passed else 1
+    _show(terminal, found)
+    found.require()
+    return 0
+
+
+def ratio_text(p: OutputParity) -> str:
+    """The signal to noise ratio in decibels, or that there is no difference."""
+    return "exact" if math.isinf(p.sqnr_db) and p.max_abs == 0 else f"{p.sqnr_db:.1f}"
+
+
+def _show(terminal: Terminal, found: Verdicts) -> None:
+    first = next(iter(found.verdicts.values()))
+    rows = [("samples", str(first.samples)), ("against", first.reference)]
+    if metric := first.metric:
+        rows.append((f"{metric.name}, float", str(metric.reference or "not measured")))
+    for label, verdict in found.verdicts.items():
+        rows += [(label, f"{g}: {'met' if g.passed else 'NOT MET'}") for g in verdict.gates if g.name != "finite" or not g.passed]
+        rows += [(label, note) for note in verdict.notes]
+    terminal.show(label_table(rows), "", _artifacts(found), "", _pairs(found))
+    if found.layers:
+        terminal.show("", _layers(found))
+
+
+def _table(*columns: str, left: int = 1) -> Any:
+    from rich.table import Table
+
+    table = Table(*columns, box=None)
+    for column in table.columns[left:]:
+        column.justify = "right"
+    return table
+
+
+def _figures(p: OutputParity) -> tuple[str, ...]:
+    return f"{p.max_abs:.3g}", ratio_text(p), f"{p.cosine:.6f}", "" if p.agreement is None else f"{p.agreement:.1%}"
+
+
+def _artifacts(found: Verdicts) -> Any:
+    table = _table("artifact", "ran on", "output", "max abs", "SQNR, dB", "cosine", "top-1 agreement", "metric", "difference", left=3)
+    for label, verdict in found.verdicts.items():
+        metric = verdict.metric
+        figures = (str(metric.artifact), str(metric.difference or "")) if metric else ("", "")
+        for p in verdict.parity:
+            table.add_row(label, verdict.runtime, p.name, *_figures(p), *figures)
+    return table
+
+
+def _pairs(found: Verdicts) -> Any:
+    table = _table("pair", "output", "max abs", "SQNR, dB", "cosine", "top-1 agreement", "difference", left=2)
+    for pair in found.pairs:
+        difference = str(pair.metric.difference or "") if pair.metric else ""
+        for p in pair.parity:
+            table.add_row(f"{pair.first} and {pair.second}", p.name, *_figures(p), difference)
+    return table
+
+
+def _layers(found: Verdicts) -> Any:
+    """Modules down, comparisons across: signal to noise ratios in decibels, with a number where the reader must know something."""
+    from rich.console import Group
+
+    columns = list(dict.fromkeys((row.artifact, row.against) for row in found.layers))
+    reasons = list(dict.fromkeys(row.reason for row in found.layers if row.reason))
+    cells: dict[str, dict[tuple[str, str], str]] = {}
+    for row in found.layers:
+        mark = f" [{reasons.index(row.reason) + 1}]" if row.reason else ""
+        cells.setdefault(row.module or "all modules", {})[row.artifact, row.against] = (ratio_text(row.parity) if row.parity else "") + mark
+    table = _table("your module: SQNR, dB", *(f"{a}, {b}" for a, b in columns))
+    table.columns[0].no_wrap = True
+    for module, texts in cells.items():
+        table.add_row(module, *(texts.get(key, "") for key in columns))
+    return Group(table, *(f"[{i}] {reason}" for i, reason in enumerate(reasons, 1)))
