@@ -17,6 +17,7 @@ from edgekit.canonicalize.vocabulary import VOCABULARY
 from edgekit.targets import Rules, load_rules, load_target
 from edgekit_converters.coreml import registry as coreml
 from edgekit_converters.litert.registry import Emitter, emitters
+from edgekit_converters.onnx import registry as onnx
 
 FOLDER = Path(__file__).parent
 NOTICE = "<!-- written by `make docs`; edit the code instead -->\n\n"
@@ -78,8 +79,8 @@ def operator_table() -> str:
     """Which canonical operators each format has, and in which arithmetic."""
     rules, table = load_rules("litert"), {_base_name(target): e for target, e in emitters().items()}
     names = sorted({_base_name(target) for target in VOCABULARY if hasattr(target, "_schema")})
-    lines = "\n".join(f"| `{name}` | {_operator_row(name, table.get(name), rules)} | {_coreml(name)} |" for name in names)
-    header = "| operator | LiteRT float | LiteRT int8 | LiteRT int16×8 | fused | Core ML |\n|---|---|---|---|---|---|"
+    lines = "\n".join(f"| `{name}` | {_operator_row(name, table.get(name), rules)} | {_coreml(name)} | {_onnx(name)} |" for name in names)
+    header = "| operator | LiteRT float | LiteRT int8 | LiteRT int16×8 | fused | Core ML | ONNX (TensorRT) |\n|---|---|---|---|---|---|---|"
     return f"# Operators by format\n\n{_OPERATORS}\n\n{header}\n{lines}\n"
 
 
@@ -99,6 +100,16 @@ def _coreml(name: str) -> str:
     if name in target.rules.lower:
         return "rewritten"
     return "yes" if name in coreml.supported() else "no"
+
+
+def _onnx(name: str) -> str:
+    """Whether ONNX files for TensorRT have an operator, and whether it has an int8 kernel."""
+    rules = load_rules("tensorrt")
+    if name in rules.lower:
+        return "rewritten"
+    if name not in onnx.supported():
+        return "no"
+    return "yes, int8" if name in rules.activations[8].kernels else "yes"
 
 
 def _operator_row(name: str, emitter: Emitter | None, rules: Rules) -> str:
