@@ -1,4 +1,6 @@
-"""How long a profile takes as a user sees it, whole processes: python -m benchmarks.overhead [FILE]
+"""How long a profile takes as a user sees it, whole processes.
+
+python -m benchmarks.overhead [FILE]
 
 Of a model of about 0.1 ms: five launches by default within 20 s, `--quick` within 3 s.
 """
