@@ -7,7 +7,7 @@ numerics on any machine, and never a statement about a GPU's speed.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,12 @@ class OnnxRuntime:
             and ``delegated`` (always false: there is no delegate).
         """
         return self._call("inspect", request, {})[0]
+
+    def layers(self, request: RunRequest, inputs: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """What the file computes inside; see `edgekit.plugins.LayeredRuntime`."""
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        values, found = self._call("layers", request, arrays, layers=list(wanted))
+        return {name: found[str(i)] for i, name in enumerate(values["names"])}
 
     def version(self) -> str:
         """``onnxruntime 1.31.1``."""
