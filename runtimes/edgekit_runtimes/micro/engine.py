@@ -118,9 +118,12 @@ class CountedMicro(Micro):
         board.marks()
         _, output = self._invoke(sample, invokes + 1, request)
         counted = marks.runs(board.marks())
-        if len(counted) != invokes + 1 or any(len(ops) != len(told["ops"]) for _, ops in counted):
+        if len(counted) != invokes + 1 or any(len(ops) != len(told["records"]) for _, ops in counted):
             raise DeviceFailed("the emulator's counter missed a mark of the firmware", next_step="run again")
-        ops = tuple(OpCount(i, name, count.total) for i, (name, count) in enumerate(zip(told["ops"], counted[-1][1], strict=True)))
+        totals = [0] * len(told["ops"])
+        for index, count in zip(told["records"], counted[-1][1], strict=True):
+            totals[index] += count.total
+        ops = tuple(OpCount(i, name, total) for i, (name, total) in enumerate(zip(told["ops"], totals, strict=True)))
         outputs = {result["name"]: output.reshape(tuple(result["shape"][1:]))}
         source = f"{self._board.machine().emulator}; edgekit's own int8 kernels, which take more instructions than CMSIS-NN's"
         return CountedRun(tuple(run for run, _ in counted[1:]), source, ops, arena_bytes=told["arena_bytes"], outputs=outputs)

@@ -14,7 +14,7 @@ typedef struct {
   int32_t a, b, c, d, e, f; /* of the kernel's own */
 } Op;
 
-enum Kind { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, COPY, PAD, KINDS };
+enum Kind { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, COPY, KINDS };
 
 static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t x_offset) {
   int32_t sum = 0;
@@ -116,12 +116,12 @@ static void pool(const Op *op, const int8_t *x, int8_t *y) {
       }
 }
 
-static void mean(const Op *op, const int8_t *x, int8_t *y) { /* over height and width; a, b: input scale over output scale */
+static void mean(const Op *op, const int8_t *x, int8_t *y) { /* over height and width; a, b: input scale over output scale and count */
   int count = op->in_h * op->in_w;
   for (int c = 0; c < op->in_c; c++) {
     int32_t sum = 0;
     for (int i = 0; i < count; i++) sum += x[i * op->in_c + c] - op->in_zero;
-    y[c] = clamp(rounded_quotient(scaled(sum, op->a, op->b), count) + op->out_zero, -128, 127);
+    y[c] = clamp(scaled(sum, op->a, op->b) + op->out_zero, -128, 127);
   }
 }
 
@@ -145,15 +145,20 @@ static void softmax(const Op *op, const int8_t *x, int8_t *y) { /* a: multiplier
   }
 }
 
-static void pad(const Op *op, const int8_t *x, int8_t *y) { /* a: what is put there */
-  for (int oy = 0; oy < op->out_h; oy++)
-    for (int ox = 0; ox < op->out_w; ox++, y += op->out_c) {
-      int iy = oy - op->pad_h, ix = ox - op->pad_w;
-      if (iy < 0 || iy >= op->in_h || ix < 0 || ix >= op->in_w)
-        memset(y, op->a, op->out_c);
-      else
-        memcpy(y, x + (iy * op->in_w + ix) * op->in_c, op->in_c);
-    }
+/* All that only moves values: reshape, transpose, slice, pad, concatenate. kernel and stride: sizes of four dimensions; dilation and
+ * pad: the input's strides; a to d: the output's; e, f: where each begins; in_h: whether the output's in_c bytes are in_zero first. */
+static void copy(const Op *op, const int8_t *x, int8_t *y) {
+  if (op->in_h) memset(y, op->in_zero, op->in_c);
+  for (int i = 0; i < op->kernel_h; i++)
+    for (int j = 0; j < op->kernel_w; j++)
+      for (int k = 0; k < op->stride_h; k++) {
+        const int8_t *from = x + op->e + i * op->dilation_h + j * op->dilation_w + k * op->pad_h;
+        int8_t *to = y + op->f + i * op->a + j * op->b + k * op->c;
+        if (op->pad_w == 1 && op->d == 1)
+          memmove(to, from, op->stride_w);
+        else
+          for (int l = 0; l < op->stride_w; l++) to[l * op->d] = from[l * op->pad_w];
+      }
 }
 
 static void run_op(const Op *op, const int8_t *plan, int8_t *arena) {
@@ -168,7 +173,6 @@ static void run_op(const Op *op, const int8_t *plan, int8_t *arena) {
     case MAX_POOL_2D: pool(op, x, y); break;
     case MEAN: mean(op, x, y); break;
     case SOFTMAX: softmax(op, x, y); break;
-    case PAD: pad(op, x, y); break;
-    case COPY: memmove(y, x, op->in_c); break;
+    case COPY: copy(op, x, y); break;
   }
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,74 +15,24 @@ import numpy as np
 
 from edgekit.errors import ConversionError, LoadError
 from edgekit_runtimes.micro.arena import Tenant, placed
+from edgekit_runtimes.micro.modelfile import Operator, Tensor, read
+from edgekit_runtimes.micro.records import FIELDS, KINDS, MOVES, Record, joined
 
 MAGIC = 0x31504B45
-KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "SOFTMAX", "COPY", "PAD")
-FIELDS = (
-    "kind", "input", "other", "output", "weights", "bias", "multipliers", "shifts",
-    "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w",
-    "pad_h", "pad_w", "in_zero", "other_zero", "out_zero", "low", "high", "a", "b", "c", "d", "e", "f",
-)  # fmt: skip
-"""Of ``Op``, in order."""
-_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _FUSED = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
 _ALIGNMENT = 16
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of the file."""
-
-    index: int
-    shape: tuple[int, ...]
-    type: int
-    scale: tuple[float, ...]
-    zero: int
-    data: bytes
-
-    @property
-    def elements(self) -> int:
-        """How many."""
-        return math.prod(self.shape)
-
-    def image(self) -> tuple[int, int, int]:
-        """Height, width and channels of a tensor of one sample."""
-        shape = (1,) * (4 - len(self.shape)) + self.shape
-        return shape[1], shape[2], shape[3]
-
-
-@dataclass(frozen=True)
-class Operator:
-    """An operator of the file."""
-
-    index: int
-    name: str
-    inputs: tuple[Tensor | None, ...]
-    output: Tensor
-    options: Any
-
-    def given(self, position: int) -> Tensor:
-        """An operand that must be there."""
-        tensor = self.inputs[position] if position < len(self.inputs) else None
-        if tensor is None:
-            raise self.refused(f"operand {position} is missing")
-        return tensor
-
-    def refused(self, why: str) -> ConversionError:
-        """The firmware cannot run it."""
-        return ConversionError(f"the firmware cannot run {self.name} (node number {self.index}): {why}", op=self.name)
-
-
 class Writer:
-    """Collects constants behind the operators' records."""
+    """Collects constants, which lie behind the operators' records."""
 
-    def __init__(self, start: int) -> None:
-        self.content, self.start = bytearray(), start
+    def __init__(self) -> None:
+        self.content = bytearray()
 
     def add(self, values: np.ndarray) -> int:
-        """Append an array; its offset from the plan's beginning."""
-        self.content += bytes(-(self.start + len(self.content)) % _ALIGNMENT)
-        at = self.start + len(self.content)
+        """Append an array; its offset from the first constant."""
+        self.content += bytes(-len(self.content) % _ALIGNMENT)
+        at = len(self.content)
         self.content += np.ascontiguousarray(values).tobytes()
         return at
 
@@ -101,58 +50,40 @@ def compile_plan(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], fo
     path = Path(arguments["model"])
     try:
         model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
-        tensors, operators, ends = _read(model)
+        tensors, operators, ends = read(model)
     except (ConversionError, OSError):
         raise
     except Exception as error:  # a damaged file may lead the generated code anywhere
         raise LoadError(f"{path.name} is not a readable TFLite file: {error}", accepted="a whole .tflite file") from None
-    records = [dict.fromkeys(FIELDS, 0) for _ in operators]
-    writer = Writer(4 * (8 + len(FIELDS) * len(operators)))
-    for record, operator in zip(records, operators, strict=True):
-        if operator.name not in _KERNELS:
-            raise operator.refused(f"it has kernels for {', '.join(sorted(_KERNELS))}")
-        _KERNELS[operator.name](operator, record, writer)
-        record["low"], record["high"] = _range(operator) if record["low"] == record["high"] else (record["low"], record["high"])
+    writer = Writer()
+    records = [record for operator in operators for record in _records(operator, writer)]
+    start = -(-4 * (8 + len(FIELDS) * len(records)) // _ALIGNMENT) * _ALIGNMENT
     offsets, arena = _arena(tensors, operators, ends)
-    for record, operator in zip(records, operators, strict=True):
-        record["input"], record["output"] = offsets[operator.given(0).index], offsets[operator.output.index]
-        record["other"] = offsets[operator.given(1).index] if operator.name == "ADD" else 0
+    for record in records:
+        record.place(offsets, start)
     given, result = (tensors[i] for i in ends)
-    words = np.array([[record[field] for field in FIELDS] for record in records], "<i4")
-    total = writer.start + len(writer.content)
-    header = np.array(
-        [MAGIC, total, arena, offsets[given.index], given.elements, offsets[result.index], result.elements, len(operators)], "<u4"
-    )
-    content = header.tobytes() + words.tobytes() + bytes(writer.content)
-    return {"arena_bytes": arena, "ops": [op.name for op in operators]}, {"plan": np.frombuffer(content, np.uint8)}
+    words = np.array([[record.fields[field] for field in FIELDS] for record in records], "<i4")
+    total = start + len(writer.content)
+    header = [MAGIC, total, arena, offsets[given.index], given.elements, offsets[result.index], result.elements, len(records)]
+    front = np.array(header, "<u4").tobytes() + words.tobytes()
+    content = front + bytes(start - len(front)) + bytes(writer.content)
+    told = {"arena_bytes": arena, "ops": [op.name for op in operators], "records": [record.operator.index for record in records]}
+    return told, {"plan": np.frombuffer(content, np.uint8)}
 
 
-def _read(model: Any) -> tuple[list[Tensor], list[Operator], tuple[int, int]]:
-    graph = model.subgraphs[0]
-    if len(model.subgraphs) > 1 or len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise ConversionError("the firmware runs models with one subgraph, one input and one output")
-    tensors = [_tensor(i, t, model) for i, t in enumerate(graph.tensors)]
-    operators = []
-    for index, op in enumerate(graph.operators):
-        code = model.operatorCodes[op.opcodeIndex]
-        name = _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        inputs = tuple(None if i < 0 else tensors[i] for i in op.inputs)
-        operators.append(Operator(index, name, inputs, tensors[op.outputs[0]], op.builtinOptions))
-    for operator in operators:
-        for tensor in (*(t for t in operator.inputs if t is not None and not t.data), operator.output):
-            if tensor.type != schema.TensorType.INT8:
-                raise operator.refused("it computes in int8 only; convert with an int8 recipe and int8 input and output")
-            if tensor.shape[:1] not in ((1,), ()) and len(tensor.shape) > 2:
-                raise operator.refused(f"it runs one sample at a time, and a tensor has shape {list(tensor.shape)}")
-    return tensors, operators, (int(graph.inputs[0]), int(graph.outputs[0]))
-
-
-def _tensor(index: int, tensor: Any, model: Any) -> Tensor:
-    quantization, data = tensor.quantization, model.buffers[tensor.buffer].data
-    scale = () if quantization is None or quantization.scale is None else tuple(float(s) for s in quantization.scale)
-    zero = 0 if quantization is None or quantization.zeroPoint is None else int(quantization.zeroPoint[0])
-    shape = () if tensor.shape is None else tuple(int(d) for d in tensor.shape)
-    return Tensor(index, shape, int(tensor.type), scale, zero, b"" if data is None else bytes(bytearray(data)))
+def _records(operator: Operator, writer: Writer) -> list[Record]:
+    """What the firmware does for one operator."""
+    if operator.name == "CONCATENATION":
+        return joined(operator)
+    if operator.name in MOVES:
+        return [MOVES[operator.name](operator)]
+    if operator.name not in _KERNELS:
+        raise operator.refused(f"it has kernels for {', '.join(sorted([*_KERNELS, *MOVES, 'CONCATENATION']))}")
+    record = Record(operator, operator.given(0), operator.given(1) if operator.name == "ADD" else None)
+    _KERNELS[operator.name](operator, record.fields, writer)
+    if record.fields["low"] == record.fields["high"]:
+        record.fields["low"], record.fields["high"] = _range(operator)
+    return [record]
 
 
 def _arena(tensors: list[Tensor], operators: list[Operator], ends: tuple[int, int]) -> tuple[dict[int, int], int]:
@@ -232,8 +163,14 @@ def _mean(op: Operator, record: dict[str, int], writer: Writer) -> None:
         raise op.refused("it averages over height and width only")
     record["kind"] = KINDS.index("MEAN")
     _image(op, record)
-    record["a"], record["b"] = multiplier(given.scale[0] / op.output.scale[0])
+    record["a"], record["b"] = _divided(*multiplier(given.scale[0] / op.output.scale[0]), record["in_h"] * record["in_w"])
     record["low"], record["high"] = -128, 127
+
+
+def _divided(fixed: int, shift: int, count: int) -> tuple[int, int]:
+    """A multiplier that divides by a count too, as LiteRT's reference MEAN makes it (``QuantizedMeanOrSum``)."""
+    more = min(count.bit_length() - 1, 32, 31 + shift)
+    return (fixed << more) // count, shift - more
 
 
 def _softmax(op: Operator, record: dict[str, int], writer: Writer) -> None:
@@ -246,19 +183,6 @@ def _softmax(op: Operator, record: dict[str, int], writer: Writer) -> None:
     record.update(kind=KINDS.index("SOFTMAX"), in_h=rows, in_c=columns, a=a, b=b, c=-radius, low=-128, high=127)
 
 
-def _copy(op: Operator, record: dict[str, int], writer: Writer) -> None:
-    record.update(kind=KINDS.index("COPY"), in_c=op.output.elements, low=-128, high=127)
-
-
-def _pad(op: Operator, record: dict[str, int], writer: Writer) -> None:
-    margins = np.frombuffer(op.given(1).data, "<i4").reshape(-1, 2)
-    if len(op.given(0).shape) != 4 or margins[0].any() or margins[3].any():
-        raise op.refused("it pads height and width only")
-    record["kind"] = KINDS.index("PAD")
-    _image(op, record)
-    record.update(pad_h=int(margins[1, 0]), pad_w=int(margins[2, 0]), a=op.output.zero, low=-128, high=127)
-
-
 _KERNELS: dict[str, Callable[[Operator, dict[str, int], Writer], None]] = {
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _convolution,
@@ -268,10 +192,6 @@ _KERNELS: dict[str, Callable[[Operator, dict[str, int], Writer], None]] = {
     "MAX_POOL_2D": _pool,
     "MEAN": _mean,
     "SOFTMAX": _softmax,
-    "RESHAPE": _copy,
-    "SQUEEZE": _copy,
-    "EXPAND_DIMS": _copy,
-    "PAD": _pad,
 }
 
 
