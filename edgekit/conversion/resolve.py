@@ -75,6 +75,7 @@ def resolve(
     chosen = load_recipe(recipe if recipe is not None else device.recipe)
     schemes = [parse_scheme(s) for s in _schemes(chosen)]
     _check_dynamic(schemes, device)
+    _check_width(schemes, device)
     integer = any(s.static for s in schemes)
     encoding = replace(
         texts,
@@ -124,6 +125,16 @@ def _check_dynamic(schemes: Sequence[Scheme], target: Target) -> None:
             f"scheme {dynamic.name!r} rounds activations at run time, and target {target.name!r} has no kernels that do",
             accepted=["w8a8 (calibrated)", "w8 (float activations)"],
             next_step="--recipe int8, or --recipe weight_int8",
+        )
+
+
+def _check_width(schemes: Sequence[Scheme], target: Target) -> None:
+    widths = target.rules.activations
+    if odd := next((s for s in schemes if s.static and s.activation_bits not in widths), None):
+        raise UsageError(
+            f"scheme {odd.name!r} rounds activations to int{odd.activation_bits}, and target {target.name!r} has no such kernels",
+            accepted=[f"int{bits} activations" for bits in widths] or "schemes with float activations",
+            next_step="--recipe int8" if widths else "--recipe weight_int8",
         )
 
 

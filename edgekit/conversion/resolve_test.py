@@ -31,6 +31,8 @@ def test_what_the_user_asks_goes_first():
         ("android", "float32", {"compute": "float16"}, "does not compute in float16"),
         ("android", "float32", {"images": True}, "takes no pictures"),
         ("ios", "dynamic_int8", {}, "rounds activations at run time"),
+        ("jetson", "int16x8", {}, "rounds activations to int16, and target 'jetson'"),
+        ("android", "float32", {"texts": Encoding(batches=(1, 2, 4))}, "one batch only"),
         ("ios", "float32", {"emitter": "nobody"}, "unknown emitter"),
     ],
 )

@@ -108,7 +108,7 @@ def _pass_through(graph: Graph, plan: Plan, rules: Rules, operands: dict[fx.Node
         if node not in plan.schemes or not plan.schemes[node].static or node in plan.integer or not is_float(node):
             continue
         result = Slot(node, activation_bits(node, plan))
-        if op_name(node) not in rules.activations[result.bits].shared or result not in sets:
+        if result not in sets or op_name(node) not in rules.activations[result.bits].shared:
             continue
         read = {x: Slot(x, result.bits) for x in float_operands(node) if Slot(x, result.bits) in sets}
         for slot in read.values():
