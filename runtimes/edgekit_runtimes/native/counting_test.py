@@ -3,6 +3,7 @@
 import shutil
 import struct
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from edgekit import plugins
 from edgekit.errors import DeviceFailed, UsageError
 from edgekit.plugins import RunRequest
+from edgekit.testing.data import data_file
 from edgekit_runtimes._litert_capi import ProfilerMissing
 from edgekit_runtimes.native import marks
 from edgekit_runtimes.native.counting import Event, intervals, invokes
 from edgekit_runtimes.native.marks import CLASSES, Kind, Mark
+from edgekit_runtimes.native.process import Job
 
 BASE = 1_000_000_000
 
@@ -186,3 +189,23 @@ def test_a_hostile_model_harms_nobody(board, tmp_path, damage):
     path.write_bytes(damage)
     with pytest.raises(EdgekitError, match=r"bad\.tflite"):
         plugins.load("runtimes", "native").on(board("cortex-a53")).run(RunRequest(path), {"x": np.zeros((1, 3), "f4")})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
+@pytest.mark.parametrize("name", ["ic_resnet8", "kws_dscnn", "ad01", "sww"])
+def test_real_models_answer_alike_and_count_alike_with_the_host_busy(board, inputs, cpu, name):
+    """More models and runs: python -m benchmarks.emulated."""
+    request = RunRequest(data_file(f"ref_{name}_int8.tflite"))
+    given, device = inputs(request.model, 8), board(cpu)
+    wanted = plugins.load("runtimes", "litert").run(request, given)
+    native = plugins.load("runtimes", "native").on(device)
+    for output, value in native.run(request, given).items():
+        np.testing.assert_array_equal(value, wanted[output])
+    one = {key: value[:1] for key, value in given.items()}
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinning:
+        try:
+            found = [invokes(native._execute(Job("count", request, {"runs": 2}), one).marks) for _ in range(2)]
+        finally:
+            spinning.kill()
+    assert len({count.total for run in found for count in run}) == 1
