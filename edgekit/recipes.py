@@ -26,6 +26,14 @@ def int8() -> Recipe:
     return Recipe("int8", (_pass("equalize"), _quantize("w8a8"), _pass("bias_correction")))
 
 
+def int8_symmetric() -> Recipe:
+    """Static int8 with zero point 0 everywhere, for the same scales on phones, Jetsons and microcontrollers.
+
+    A bit less exact than int8 where activations are one-sided, as behind a relu: half of the integers are then not used.
+    """
+    return Recipe("int8_symmetric", (_pass("equalize"), _pass("quantize", scheme="w8a8", symmetric=True), _pass("bias_correction")))
+
+
 def int16x8() -> Recipe:
     """Static int16 activations with int8 weights: nearly float accuracy at int8's size, on CPUs and microcontrollers.
 
@@ -109,7 +117,7 @@ _CORRECTED: dict[str, Any] = {"method": "sensitivity", "correction": "layers"}
 PRESETS: dict[str, Callable[[], Recipe]] = {
     f.__name__: f
     for f in (
-        int8, int16x8, dynamic_int8, weight_int8, weight_int4, fp16, float32,
+        int8, int8_symmetric, int16x8, dynamic_int8, weight_int8, weight_int4, fp16, float32,
         palettize8, palettize6, palettize4, palettize4_grouped, palettize3, palettize2, palettize_mixed4,
         sparse50_palettize4, sparse50_int8,
     )

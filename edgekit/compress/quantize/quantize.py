@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import Tensor, fx
@@ -40,6 +40,8 @@ class Quantize:
         percentile: Percent of the values the ``percentile`` calibrator keeps below each end of the range, 50 to 100.
         momentum: Weight of the past in the ``moving_average`` calibrator, per sample, 0 to 1.
         batch_size: Samples run at once in calibration; the result does not depend on it.
+        symmetric: Give every activation zero point 0, whatever the target's kernels could do beyond that: then all targets have the
+            same grids where they round the same values. Grids that a kernel fixes stay as they are.
         overrides: Module path glob to the scheme of those modules (``{"classifier.*": "float32"}``); the last match wins.
     """
 
@@ -50,6 +52,7 @@ class Quantize:
     percentile: float = 99.99
     momentum: float = 0.99
     batch_size: int = 32
+    symmetric: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -76,12 +79,12 @@ class Quantize:
             DataError: A static scheme without calibration data, or with data that do not fit the model.
             ConversionError: A weight is NaN or infinite.
         """
-        result, remarks, rules = graph.copy(), Remarks(), context.rules
+        result, remarks, rules = graph.copy(), Remarks(), _symmetric(context.rules) if self.symmetric else context.rules
         plan = annotate(result, rules, parse_scheme(self.scheme), {k: parse_scheme(v) for k, v in self.overrides.items()})
         share(result, plan, rules)
         self._note_floats(plan, remarks)
         if plan.groups:
-            self._quantize_integer(result, plan, context, remarks)
+            self._quantize_integer(result, plan, replace(context, rules=rules), remarks)
         compress_weights(plan.schemes, plan.integer, rules, remarks)
         finish(result.module)
         return result.noting(*remarks.notes)
@@ -106,6 +109,11 @@ class Quantize:
     def _note_floats(self, plan: Plan, remarks: Remarks) -> None:
         for node, reason in plan.floats.items():
             remarks.note(f"float: {op_name(node)} ({named(node)}): {reason}")
+
+
+def _symmetric(rules: Rules) -> Rules:
+    """The same kernels, with zero points of 0."""
+    return replace(rules, activations={bits: replace(width, symmetric=True) for bits, width in rules.activations.items()})
 
 
 def _weighted(plan: Plan, rules: Rules) -> list[fx.Node]:

@@ -360,3 +360,12 @@ def test_nothing_here_reads_the_clock_or_a_random_number_without_a_seed():
             text = path.read_text()
             assert "import time" not in text and "np.random" not in text
             assert text.count("torch.rand") == text.count("generator=torch.Generator().manual_seed(")
+
+
+def test_symmetric_grids_on_request():
+    graph, samples = small_net(), data((3, 8, 8))
+    for symmetric in (False, True):
+        rounded = Quantize("w8a8", calibration="minmax", symmetric=symmetric)(graph, Context(RULES, samples))
+        grids = [grid_of(n) for n in rounded.nodes if grid_of(n) and constant_value(n.args[0]) is None]
+        assert {g.zero_point for g in grids} == {(0,)} if symmetric else any(g.zero_point != (0,) for g in grids)
+        assert len(grids) > 3
