@@ -49,8 +49,14 @@ def _detail(target: Target) -> object:
 
     table = Table(box=None, show_header=False)
     for key, value in _as_data(target).items():
-        table.add_row(key.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        table.add_row(key.replace("_", " "), _words(value))
     return table
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_words(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _as_data(target: Target) -> dict[str, Any]:
@@ -65,5 +71,17 @@ def _as_data(target: Target) -> dict[str, Any]:
         "channel_alignment": target.channel_alignment,
         "flash_bytes": target.flash_bytes,
         "ram_bytes": target.ram_bytes,
+        "compute": list(target.compute),
+        "versions": [f"{target.platform.name} {v}" for v in target.platform.versions] if target.platform else [],
+        "oldest_version": f"{target.platform.name} {target.platform.minimum}" if target.platform else None,
+        "needs": {f"{target.platform.name} {first}": what for first, what in _needs(target)} if target.platform else {},
         "int8_operators": sorted(target.rules.activations[8].kernels) if 8 in target.rules.activations else [],
     }
+
+
+def _needs(target: Target) -> list[tuple[str, list[str]]]:
+    """What only newer versions of the platform read, by the first that does."""
+    platform = target.platform
+    assert platform is not None
+    since = {**platform.features, **platform.operators}
+    return [(version, [what for what, first in since.items() if first == version]) for version in platform.versions]

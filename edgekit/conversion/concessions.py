@@ -44,6 +44,8 @@ KINDS: dict[str, Kind] = {
     "calibration": Kind("the calibration data alone did not determine a grid", r"\bon the calibration data\b|\bdoes not fit int32\b"),
     "unstable": Kind("rounding alone moves an output far, so comparing outputs says little", r"^rounding alone moves", loud=True),
     "random": Kind("activation ranges were measured on noise", r"^random calibration", loud=True),
+    "names": Kind("an input or output has another name in the file, for want of such names there", r"\bis called '\w+' in the file"),
+    "labels": Kind("labels name scores that are no probabilities", r"\bhas labels, but no softmax\b"),
     "vendor": Kind("the vendor's own converter wrote the file", r"^written by the vendor's converter", loud=True),
     "other": Kind("anything else", r""),
 }
