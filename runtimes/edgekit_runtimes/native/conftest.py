@@ -1,5 +1,6 @@
 """Models and devices the tests of the native engine share."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +56,12 @@ def board():
     if absent:
         pytest.skip(f"{absent[0].program} is missing: make setup-emulators")
 
-    def open_board(cpu: str):
-        try:
-            return opened(f"qemu:{cpu}").__enter__()
-        except DeviceUnavailable as unavailable:
-            pytest.skip(f"{unavailable.message}: {unavailable.next_step}")
+    with ExitStack() as devices:
 
-    return open_board
+        def open_board(cpu: str):
+            try:
+                return devices.enter_context(opened(f"qemu:{cpu}"))
+            except DeviceUnavailable as unavailable:
+                pytest.skip(f"{unavailable.message}: {unavailable.next_step}")
+
+        yield open_board
