@@ -13,7 +13,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -207,20 +207,3 @@ class DeviceRuntime(Runtime, Protocol):
 
         It says which runner measures in its `version`.
         """
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An engine and a transport that make sense together, for the table in the docs and the contract test.
-
-    Attributes:
-        engine: A runtime's name.
-        transport: A transport's name.
-        gives: ``latency``, ``counts`` or ``estimate``.
-        note: What it needs there.
-    """
-
-    engine: str
-    transport: str
-    gives: str
-    note: str = field(default="")

@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.devices import opened
 from edgekit.testing.ssh_server import SshBoard, openssh
+from edgekit_runtimes import _cache
 from edgekit_runtimes.transports._loopback import LoopbackDevice
 
 
@@ -21,6 +22,7 @@ def adb_server(tmp_path_factory):
         port = str(probe.getsockname()[1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANDROID_ADB_SERVER_PORT", port)
+        patch.setenv("EDGEKIT_CACHE", str(_cache.folder()))  # programs and systems made earlier stay in reach of another home
         patch.setenv("HOME", str(tmp_path_factory.mktemp("adb-home")))
         patch.delenv("ANDROID_SERIAL", raising=False)
         yield lambda *words: subprocess.run(["adb", *words], capture_output=True, check=False, timeout=60).stdout.decode()
@@ -41,6 +43,7 @@ def board(tmp_path, monkeypatch):
     """A board behind asyncssh's server."""
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setenv("EDGEKIT_CACHE", str(_cache.folder()))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     with SshBoard(tmp_path / "home") as made:
         yield made
