@@ -134,12 +134,13 @@ class Cluster:
         return Clustering(self.channels, self.method == "uniform", weighing, self.correction, self.ridge, samples)
 
     def _fixed(self, layer: Layer) -> int:
-        """The width asked for; half precision where a table would take more room than it saves, unless an override insists."""
+        """The width asked for; less where fewer bits lose nothing; half precision where a table would take more room than it saves."""
         bits = for_module(layer.module, None, self.overrides)
         if bits is not None:
             return bits
-        worthwhile = layer.stored_bits(int(self.bits), self.channels) < layer.stored_bits(HALF_BITS, None)
-        return int(self.bits) if worthwhile else HALF_BITS
+        width = layer.narrowest(int(self.bits))
+        worthwhile = layer.stored_bits(width, self.channels) < layer.stored_bits(HALF_BITS, None)
+        return width if worthwhile else HALF_BITS
 
     def _ladder(self, found: Sequence[Layer], costs: Mapping[str, Tensor], clustering: Clustering) -> list[Bits]:
         """Assignments of bits from small to exact."""

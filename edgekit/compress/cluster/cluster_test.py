@@ -71,6 +71,12 @@ def test_groups_of_channels_have_tables_of_their_own():
     assert groups["a"] == 4 and groups["b"] == 8 and groups["head"] == 5, "4 does not divide 10: groups of 2"
 
 
+def test_a_weight_of_few_values_takes_few_bits():
+    graph = graph_of(lambda x, w: aten.linear.default(x, w, None), [torch.randn(1, 64)], "net", w=torch.eye(64))
+    (codebook,) = Cluster(4)(graph, NO_DATA).constraints
+    assert codebook.bits == 1 and codebook.holds(torch.eye(64))
+
+
 def test_a_weight_that_a_table_would_not_make_smaller_stays():
     result = Cluster(8)(_network(), NO_DATA)
     assert "head_1" not in _codebooks(result) and "b_1" in _codebooks(result)

@@ -8,13 +8,16 @@ from torch import Tensor, fx
 
 from edgekit.compress.quantize.annotate import weight_operand
 from edgekit.compress.quantize.weights import channel_axis, checked_weight
-from edgekit.constraints import Codebook, Mask
+from edgekit.constraints import BITS, Codebook, Mask
 from edgekit.graph import Graph, constraints_of, module_path, op_name
 from edgekit.targets import Rules
 
 HALF_BITS = 16
 LARGEST_HALF = 65504.0
 """Tables hold half-precision values."""
+
+_FEW = 2048
+"""Elements that show soon that a weight has many values."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,13 @@ class Layer:
         """Number of tables if `channels` share one: as many as divide the axis, at most so many; 1 for None."""
         size = self.value.shape[self.axis]
         return 1 if channels is None else size // max(d for d in range(1, min(channels, size) + 1) if size % d == 0)
+
+    def narrowest(self, bits: int) -> int:
+        """The least width, 3 left out as newer than the others, whose table holds every value of the weight; at most `bits`."""
+        for width in (w for w in BITS if w < bits and w != 3):
+            if len(self.value.flatten()[:_FEW].unique()) <= 2**width and len(self.value.unique()) <= 2**width:
+                return width
+        return bits
 
     def stored_bits(self, bits: int, channels: int | None) -> int:
         """Size of the weight as indices and tables; at 16 bits, as half-precision numbers; without the mask's own bit an element."""
