@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 OURS, PEER = "edgekit", "coremltools"
 IMAGES = 200
 ROOM = 1.06
-"""Bytes of weights, to those of indices alone."""
+"""Bytes of the file's weights, to those of all parameters in that many bits."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _rows(chosen: list[str], out: Path) -> list[Row]:
 
     model, calibration = REFERENCE["cifar_resnet20"](), normalized_nchw(cifar_train()[0][:IMAGES])
     graph = edgekit.load(model.model, model.example_inputs)
-    floats = sum(t.numel() for n, t in model.model.state_dict().items() if t.dim() > 1)
+    floats = sum(buffer.numel() for buffer in graph.module.buffers())
 
     def convert(recipe: str | Recipe, name: str) -> Path:
         folder = out / name.replace(" ", "-").replace(",", "")
@@ -252,7 +252,10 @@ def _graph_weights(graph: Any) -> list[np.ndarray]:
 
 def _package_weights(model: Any) -> list[np.ndarray]:
     """The same of a Core ML model in memory, decompressed."""
-    operations = model._mil_program.functions["main"].operations
+    from coremltools.converters.mil.frontend.milproto.load import load
+
+    spec = model.get_spec()
+    operations = load(spec, spec.specificationVersion, model.weights_dir).functions["main"].operations
     weights = (op.weight for op in operations if op.op_type in ("conv", "linear"))
     return [np.asarray(w.op.materialized_val_inference() if w.val is None else w.val, np.float64) for w in weights]
 

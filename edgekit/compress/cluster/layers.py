@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor, fx
 
 from edgekit.compress.quantize.annotate import weight_operand
@@ -58,7 +59,7 @@ class Layer:
     def narrowest(self, bits: int) -> int:
         """The least width, 3 left out as newer than the others, whose table holds every value of the weight; at most `bits`."""
         for width in (w for w in BITS if w < bits and w != 3):
-            if len(self.value.flatten()[:_FEW].unique()) <= 2**width and len(self.value.unique()) <= 2**width:
+            if _distinct(self.value.flatten()[:_FEW]) <= 2**width and _distinct(self.value) <= 2**width:
                 return width
         return bits
 
@@ -66,6 +67,10 @@ class Layer:
         """Size of the weight as indices and tables; at 16 bits, as half-precision numbers; without the mask's own bit an element."""
         kept = self.value.numel() if self.mask is None else int(self.mask.kept.sum())
         return kept * bits + (self.groups(channels) * 2**bits * HALF_BITS if bits < HALF_BITS else 0)
+
+
+def _distinct(values: Tensor) -> int:
+    return len(np.unique(values.numpy()))
 
 
 def layers(graph: Graph, rules: Rules) -> list[Layer]:
