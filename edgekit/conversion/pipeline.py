@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from edgekit import plugins
 from edgekit.artifact import RECIPE, Artifact, Manifest, SourceRecord, creating, seal, write_golden
-from edgekit.conversion.batches import checked_batches, with_any_batch
+from edgekit.conversion.batches import with_any_batch
 from edgekit.conversion.check import check
 from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
 from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
 from edgekit.conversion.readback import check_weights
-from edgekit.conversion.resolve import Request, resolve
+from edgekit.conversion.resolve import FileOptions, Request, resolve
 from edgekit.conversion.room import check_room
 from edgekit.conversion.running import run_graph, runtime_for
 from edgekit.conversion.steps import OnStep, Steps
 from edgekit.conversion.vendor import emit_by_vendor, vendor_scheme
 from edgekit.data import Samples, read_samples
-from edgekit.plugins import Converter, Emitted, Encoding
+from edgekit.plugins import Converter, Emitted
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Context, Pass, Recipe
 from edgekit.targets import Target
@@ -51,26 +51,14 @@ def convert(
     recipe: str | Path | Recipe | None = None,
     out: str | Path | None = None,
     preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
-    labels: Sequence[str] | None = None,
-    description: str | None = None,
-    author: str | None = None,
-    licence: str | None = None,
-    version: str | None = None,
-    images: bool | Sequence[str] = False,
-    compute: str | None = None,
-    versions: Mapping[str, str] | None = None,
     dims: Any = None,
     batch: int = 1,
-    batches: Sequence[int] | None = None,
     weights: str | Path | None = None,
     trust: bool = False,
-    input_dtype: str | None = None,
-    output_dtype: str | None = None,
     samples: int = CALIBRATION_SAMPLES,
-    emitter: str = "edgekit",
-    accept: Sequence[str] | None = None,
     overwrite: bool = False,
     on_step: OnStep | None = None,
+    **how: Unpack[FileOptions],
 ) -> Artifact:
     """Convert a model for a target.
 
@@ -83,26 +71,14 @@ def convert(
         recipe: A preset's name, a path to a ``.toml``, or a `Recipe`; None for the target's default.
         out: The folder to make; None for ``build/<model>-<target>``.
         preprocess: What makes model inputs of the data, for all inputs or by name; it is kept in the manifest.
-        labels: Class labels to embed.
-        description: Text to embed.
-        author: Who made the model, to embed.
-        licence: Under which terms it may be used, to embed.
-        version: The model's own version, to embed.
-        images: Inputs that the file takes as pictures, by name, or True for all that can be: `preprocess` moves into the file.
-        compute: ``float16`` or ``float32`` for float operators; None for the target's.
-        versions: Oldest version of the device's system to run on, by platform: ``{"ios": "17"}``; None for the target's.
         dims: Sizes for dynamic dimensions, by input name and axis.
         batch: Size of the batch dimension.
-        batches: The smallest, the usual and the largest batch, for a file that takes any between (jetson).
         weights: State dict or safetensors to load into the module.
         trust: Whether code inside the model file (Lambda layers) may run.
-        input_dtype: Dtype of the artifact's float inputs; None for the recipe's or the target's.
-        output_dtype: The same for outputs.
         samples: Calibration samples to use, at most.
-        emitter: ``edgekit``, or ``vendor`` for the vendor's own converter.
-        accept: Kinds of concession to accept (see `edgekit.conversion.concessions.KINDS`); None accepts all and lists them.
         overwrite: Whether an artifact at `out` may be replaced.
         on_step: Told the name and the seconds of each step.
+        **how: How to write the file, and what it may concede; see `edgekit.conversion.resolve.FileOptions`.
 
     Returns:
         The artifact, checked on its runtime.
@@ -112,27 +88,7 @@ def convert(
         ConversionError: The model cannot be expressed in the target's format, or the written file does not run right.
     """
     steps = Steps(on_step)
-    texts = Encoding(
-        labels=tuple(labels) if labels is not None else None,
-        description=description,
-        author=author,
-        licence=licence,
-        version=version,
-        batches=None if batches is None else checked_batches(batches),
-    )
-    request = resolve(
-        target,
-        recipe,
-        texts=texts,
-        input_dtype=input_dtype,
-        output_dtype=output_dtype,
-        emitter=emitter,
-        accept=accept,
-        preprocess=preprocess,
-        compute=compute,
-        versions=versions,
-        images=images,
-    )
+    request = resolve(target, recipe, preprocess, **how)
     destination = Path(out) if out is not None else default_folder(model, request.target.name)
     with creating(destination, overwrite=overwrite) as folder:
         with steps.step("load"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
+from edgekit.conversion.batches import checked_batches
 from edgekit.conversion.concessions import checked_kinds
 from edgekit.conversion.images import Picture
 from edgekit.conversion.vendor import vendor_scheme
@@ -50,21 +52,60 @@ class Request:
         return replace(self, encoding=encoding, preprocess={**steps, **{p.name: p.outside for p in found}}, pictures=found)
 
 
+class FileOptions(TypedDict, total=False):
+    """How `edgekit.convert` writes the file, and what it may concede.
+
+    Attributes:
+        labels: Class labels to embed.
+        description: Text to embed.
+        author: Who made the model, to embed.
+        licence: Under which terms it may be used, to embed.
+        version: The model's own version, to embed.
+        input_dtype: Dtype of the file's float inputs; None for the recipe's or the target's.
+        output_dtype: The same for outputs.
+        images: Inputs that the file takes as pictures, by name, or True for all that can be: `preprocess` moves into the file.
+        compute: ``float16`` or ``float32`` for float operators; None for the target's.
+        versions: Oldest version of the device's system to run on, by platform: ``{"ios": "17"}``; None for the target's.
+        batches: The smallest, the usual and the largest batch, for a file that takes any between (jetson).
+        emitter: ``edgekit``, or ``vendor`` for the vendor's own converter.
+        accept: Kinds of concession to accept (see `edgekit.conversion.concessions.KINDS`); None accepts all and lists them.
+    """
+
+    labels: Sequence[str] | None
+    description: str | None
+    author: str | None
+    licence: str | None
+    version: str | None
+    input_dtype: str | None
+    output_dtype: str | None
+    images: bool | Sequence[str]
+    compute: str | None
+    versions: Mapping[str, str] | None
+    batches: Sequence[int] | None
+    emitter: str
+    accept: Sequence[str] | None
+
+
 def resolve(
     target: str | Path | Target,
     recipe: str | Path | Recipe | None,
-    *,
-    texts: Encoding,
-    input_dtype: str | None,
-    output_dtype: str | None,
-    emitter: str,
-    accept: Sequence[str] | None,
     preprocess: Preprocess | Mapping[str, Preprocess] | None,
+    *,
+    labels: Sequence[str] | None = None,
+    description: str | None = None,
+    author: str | None = None,
+    licence: str | None = None,
+    version: str | None = None,
+    input_dtype: str | None = None,
+    output_dtype: str | None = None,
+    images: bool | Sequence[str] = False,
     compute: str | None = None,
     versions: Mapping[str, str] | None = None,
-    images: bool | Sequence[str] = False,
+    batches: Sequence[int] | None = None,
+    emitter: str = "edgekit",
+    accept: Sequence[str] | None = None,
 ) -> Request:
-    """Arguments as of `edgekit.convert`, its labels, descriptions and batches as `texts`.
+    """Arguments as of `edgekit.convert` and `FileOptions`.
 
     Raises:
         UsageError: A name or a combination that does not exist.
@@ -77,14 +118,19 @@ def resolve(
     _check_dynamic(schemes, device)
     _check_width(schemes, device)
     integer = any(s.static for s in schemes)
-    encoding = replace(
-        texts,
+    encoding = Encoding(
+        labels=tuple(labels) if labels is not None else None,
+        description=description,
+        author=author,
+        licence=licence,
+        version=version,
+        batches=None if batches is None else checked_batches(batches),
         input_dtype=input_dtype or chosen.input_dtype or (device.input_dtype if integer else "float32"),
         output_dtype=output_dtype or chosen.output_dtype or (device.output_dtype if integer else "float32"),
         compute=_compute(device, compute),
         platform=device.platform,
     )
-    if texts.batches is not None and not device.open_batch:
+    if batches is not None and not device.open_batch:
         raise UsageError(f"target {device.name!r} has files of one batch only", accepted="targets such as jetson", next_step="--batch")
     if emitter == "vendor":
         vendor_scheme(chosen, device.format, encoding)

@@ -1,14 +1,20 @@
+import inspect
+
 import pytest
 
-from edgekit.conversion.resolve import resolve
+from edgekit.conversion.resolve import FileOptions, resolve
 from edgekit.errors import UsageError
-from edgekit.plugins import Encoding
-
-PLAIN = {"texts": Encoding(), "input_dtype": None, "output_dtype": None, "emitter": "edgekit", "accept": None, "preprocess": None}
 
 
 def ask(target, recipe=None, **options):
-    return resolve(target, recipe, **PLAIN | options)
+    return resolve(target, recipe, None, **options)
+
+
+def test_every_option_is_one_of_the_file():
+    keywords = {p.name for p in inspect.signature(resolve).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    assert keywords == FileOptions.__optional_keys__
+    with pytest.raises(TypeError, match="speed"):
+        ask("ios", "float32", speed=3)
 
 
 def test_defaults_are_the_targets():
@@ -32,7 +38,7 @@ def test_what_the_user_asks_goes_first():
         ("android", "float32", {"images": True}, "takes no pictures"),
         ("ios", "dynamic_int8", {}, "rounds activations at run time"),
         ("jetson", "int16x8", {}, "rounds activations to int16, and target 'jetson'"),
-        ("android", "float32", {"texts": Encoding(batches=(1, 2, 4))}, "one batch only"),
+        ("android", "float32", {"batches": (1, 2, 4)}, "one batch only"),
         ("ios", "float32", {"emitter": "nobody"}, "unknown emitter"),
     ],
 )

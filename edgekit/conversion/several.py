@@ -20,6 +20,7 @@ from edgekit.artifact import Artifact
 from edgekit.conversion.concessions import ConversionWarning
 from edgekit.conversion.packing import packed, unpacked
 from edgekit.conversion.pipeline import CALIBRATION_SAMPLES, RANDOM, convert, default_folder, loaded
+from edgekit.conversion.resolve import FileOptions
 from edgekit.conversion.steps import Steps
 from edgekit.data import Samples, read_samples
 from edgekit.errors import EdgekitError, UsageError
@@ -134,7 +135,7 @@ def convert_all(
     Raises:
         UsageError: A target or a recipe does not exist or is named twice; the model or the data cannot be used.
     """
-    if unknown := set(options) - set(inspect.signature(convert).parameters):
+    if unknown := set(options) - set(inspect.signature(convert).parameters) - FileOptions.__optional_keys__:
         raise TypeError(f"convert_all() got unexpected arguments {sorted(unknown)}")
     chosen = _chosen(targets)
     recipes = _recipes(recipe, chosen)
