@@ -17,7 +17,7 @@ from edgekit.errors import ConversionError
 from edgekit.plugins import Emitted, EmittedWeight, Runtime
 
 SMALL = 16
-"""Elements below which a constant may be the converter's own: an epsilon, a scalar, a shape."""
+"""Elements below which a constant may be the converter's own: an epsilon, a scalar, a shape. Zeros may too: the bias of a layer without."""
 
 _NEXT = "report this as a defect: the file was thrown away"
 
@@ -51,7 +51,7 @@ def compare_weights(wanted: tuple[EmittedWeight, ...], found: Mapping[str, np.nd
             next_step=_NEXT,
         )
     listed = {weight.name for weight in wanted}
-    strange = [name for name, array in found.items() if name not in listed and array.dtype.kind == "f" and array.size >= SMALL]
+    strange = [n for n, array in found.items() if n not in listed and array.dtype.kind == "f" and array.size >= SMALL and array.any()]
     if strange:
         raise ConversionError(f"the written file holds the constant {strange[0]!r}, which is none of the model's", next_step=_NEXT)
 

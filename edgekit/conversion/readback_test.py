@@ -20,6 +20,7 @@ def changed(**arrays):
 
 def test_what_was_written_passes():
     compare_weights(WANTED, FOUND)
+    compare_weights(WANTED, changed(bias_of_none=np.zeros(64, "f4")))
     compare_weights(WANTED, changed(epsilon=np.float32(1e-5).reshape(()), shape=np.arange(99)))
 
 
