@@ -4,8 +4,10 @@ import torch
 
 from edgekit.compress.quantize import QuantizationWarning, Quantize
 from edgekit.data import Samples
-from edgekit.graph import aten, grid_of, op_name
+from edgekit.graph import aten, constant_value, grid_of, op_name
+from edgekit.ops import fake_quantize_per_block
 from edgekit.recipe import Context
+from edgekit.targets import load_rules
 from edgekit.testing.graphs import graph_of
 from edgekit.testing.quantizing import IMAGE, RULES, call_of, calls, conv_graph, quantized, result_grid, small_net, weights
 
@@ -68,3 +70,19 @@ def test_halves_beyond_their_range_stay_float():
     with pytest.warns(QuantizationWarning, match="float16"):
         graph = Quantize("fp16")(conv_graph(weights(3, 3, 3, 3) * 1e6), Context(RULES))
     assert not calls(graph, "fake_half")
+
+
+def test_blocks_of_input_channels_in_convolutions_where_the_format_has_them():
+    weight = weights(6, 64, 3, 3)
+
+    def net(x0, w):
+        return aten.convolution.default(x0, w, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+
+    graph = Quantize("w4b32")(graph_of(net, [torch.zeros(1, 64, 5, 5)], w=weight), Context(load_rules("coreml")))
+    rounding = call_of(graph, "convolution").args[1]
+    grid, scales = grid_of(rounding), constant_value(rounding.args[1])
+    assert (grid.dtype, grid.block, tuple(scales.shape)) == ("int4", 32, (6, 2, 1, 1))
+    rounded = fake_quantize_per_block(weight, scales, 32, -7, 7)
+    steps = rounded.reshape(6, 2, -1) / scales.reshape(6, 2, 1)
+    torch.testing.assert_close(steps, steps.round(), atol=1e-4, rtol=0)
+    assert float((rounded - weight).square().mean()) < 0.02 * float(weight.square().mean())
