@@ -9,8 +9,9 @@ from edgekit.testing.counted import counted_profile
 
 
 def outputs(tmp_path, **changes):
-    return Outputs(**{"out": tmp_path / "p.json", "csv": None, "html": tmp_path / "p.html", "chrome_trace": None, "junit": tmp_path / "p.xml",
-                      "baseline": None, "max_regression": 0.05, **changes})  # fmt: skip
+    files = {"out": tmp_path / "p.json", "html": tmp_path / "p.html", "junit": tmp_path / "p.xml"}
+    nothing = {"csv": None, "chrome_trace": None, "baseline": None, "max_regression": 0.05}
+    return Outputs(**{**files, **nothing, **changes})
 
 
 @pytest.mark.parametrize("text, share", [("5%", 0.05), ("0.05", 0.05), ("12.5 %", 0.125), ("0", 0.0)])
