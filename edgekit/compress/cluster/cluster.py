@@ -113,7 +113,7 @@ class Cluster:
             raise DataError(
                 "this clustering measures layers on data",
                 accepted="some 100 to 500 typical samples, no labels",
-                next_step='pass calibration=..., or use method = "kmeans" and correction = "none" with a number of bits',
+                next_step="pass calibration=..., or a recipe without it: palettize8, palettize6, palettize4_grouped",
             )
         costs = weight_costs(graph, found, samples) if samples is not None and self._weighs else None
         clustering = self._clustering(costs, samples)
