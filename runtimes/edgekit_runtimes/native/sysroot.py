@@ -20,8 +20,9 @@ from edgekit_runtimes import _cache
 SUITE, ARCHITECTURE = "bookworm", "arm64"
 PACKAGES = ("libc6", "libgcc-s1", "libstdc++6")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-MIRROR = "http://deb.debian.org/debian"
+MIRROR = "EDGEKIT_DEBIAN_MIRROR"
 VERSIONS = "versions"
+_ADVICE = f"give this machine access to a Debian mirror once, and name it in {MIRROR}"
 TIMEOUT = 600.0
 
 _V8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
@@ -150,8 +151,7 @@ def _private_apt(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
     signed = f"[arch={ARCHITECTURE} signed-by={KEYRING}]" if KEYRING.exists() else f"[arch={ARCHITECTURE}]"
-    mirror = os.environ.get("EDGEKIT_DEBIAN_MIRROR", MIRROR)
-    (folder / "sources.list").write_text(f"deb {signed} {mirror} {SUITE} main\n")
+    (folder / "sources.list").write_text(f"deb {signed} {_mirror()} {SUITE} main\n")
     settings = {
         "Dir::State": folder / "state",
         "Dir::State::status": folder / "status",
@@ -170,6 +170,19 @@ def _private_apt(folder: Path) -> Path:
     return configuration
 
 
+def _mirror() -> str:
+    """Where packages come from: the environment's word, else the mirror this machine itself takes `SUITE` from."""
+    if named := os.environ.get(MIRROR):
+        return named
+    listed = _run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"])
+    found = [line.split()[0] for line in listed.splitlines() if line.split()[1:] == [SUITE, "main"]]
+    if not found:
+        raise DeviceUnavailable(
+            f"the arm64 system is made of packages of Debian {SUITE}, which this machine has no source of", next_step=_ADVICE
+        )
+    return found[0]
+
+
 def _apt(configuration: Path, *words: str) -> None:
     environment = {**os.environ, "APT_CONFIG": str(configuration), "LC_ALL": "C"}
     _run(
@@ -180,16 +193,15 @@ def _apt(configuration: Path, *words: str) -> None:
 
 
 def _run(command: Sequence[str], folder: Path | None = None, environment: dict[str, str] | None = None) -> str:
-    advice = "give this machine access to a Debian mirror once (EDGEKIT_DEBIAN_MIRROR names another than deb.debian.org)"
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=TIMEOUT
         )
     except subprocess.TimeoutExpired:
-        raise DeviceUnavailable(f"the arm64 system could not be fetched: {command[0]} took too long", next_step=advice) from None
+        raise DeviceUnavailable(f"the arm64 system could not be fetched: {command[0]} took too long", next_step=_ADVICE) from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith(("E:", "dpkg"))] or done.stderr.splitlines() or ["no message"]
-        raise DeviceUnavailable(f"the arm64 system could not be fetched: {lines[0]}", next_step=advice)
+        raise DeviceUnavailable(f"the arm64 system could not be fetched: {lines[0]}", next_step=_ADVICE)
     return done.stdout
 
 

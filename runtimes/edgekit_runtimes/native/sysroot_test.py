@@ -20,7 +20,7 @@ def script(folder, name, text):
 
 
 DEBIAN = {
-    "apt-get": 'for w; do [ "$w" = download ] && for p in libc6 libgcc-s1 libstdc++6; do echo $p >${p}_1_arm64.deb; done; done; exit 0',
+    "apt-get": '[ "$1" = indextargets ] && echo "http://mirror/debian/ bookworm main"; for w; do [ "$w" = download ] && for p in libc6 libgcc-s1 libstdc++6; do echo $p >${p}_1_arm64.deb; done; done; exit 0',
     "dpkg-deb": 'case $1 in --show) echo "$(cat $3) 1.0";; '
     '--extract) mkdir -p "$3/lib" "$3/usr/share/doc"; touch "$3/lib/$(cat $2).so";; esac',
 }
@@ -41,13 +41,22 @@ def test_it_is_made_of_packages_without_root_and_dressed_as_the_processor(empty)
     assert (sysroot("cortex-a76").path / "lib").resolve() == (found.path / "lib").resolve(), "fetched once for all"
 
 
-def test_without_a_network_it_says_what_helps_and_keeps_nothing(empty, tmp_path):
+def test_without_a_network_it_says_what_helps_and_keeps_nothing(empty, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEKIT_DEBIAN_MIRROR", "http://mirror/debian")
     script(empty, "apt-get", "echo 'E: Failed to fetch http://mirror/InRelease' >&2; exit 100")
     script(empty, "dpkg-deb", "exit 0")
     with pytest.raises(DeviceUnavailable, match="E: Failed to fetch") as caught:
         sysroot("cortex-a53")
     assert "EDGEKIT_DEBIAN_MIRROR" in caught.value.next_step
     assert not any(p.is_dir() and not p.name.startswith(".") for p in (tmp_path / "cache" / "sysroot").iterdir())
+
+
+def test_where_this_machine_has_no_source_of_the_suite_it_asks_for_one(empty, monkeypatch):
+    script(empty, "apt-get", "echo 'http://mirror/ubuntu/ noble main'")
+    script(empty, "dpkg-deb", "exit 0")
+    with pytest.raises(DeviceUnavailable, match="bookworm") as caught:
+        sysroot("cortex-a53")
+    assert "EDGEKIT_DEBIAN_MIRROR" in caught.value.next_step
 
 
 def test_where_there_is_no_apt_it_says_so(empty):
