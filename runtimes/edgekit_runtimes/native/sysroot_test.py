@@ -20,7 +20,8 @@ def script(folder, name, text):
 
 
 DEBIAN = {
-    "apt-get": '[ "$1" = indextargets ] && echo "http://mirror/debian/ bookworm main"; for w; do [ "$w" = download ] && for p in libc6 libgcc-s1 libstdc++6; do echo $p >${p}_1_arm64.deb; done; done; exit 0',
+    "apt-get": '[ "$1" = indextargets ] && echo "http://mirror/debian/ bookworm main"; for w; do [ "$w" = download ] && '
+    "for p in libc6 libgcc-s1 libstdc++6; do echo $p >${p}_1_arm64.deb; done; done; exit 0",
     "dpkg-deb": 'case $1 in --show) echo "$(cat $3) 1.0";; '
     '--extract) mkdir -p "$3/lib" "$3/usr/share/doc"; touch "$3/lib/$(cat $2).so";; esac',
 }
