@@ -41,22 +41,22 @@ class Setting:
     Attributes:
         bits: Width of the indices.
         least: Accuracy our file must reach, or None.
-        recipe: Ours; a preset's name or None for sensitivity-weighted k-means with corrected biases.
+        recipe: Ours: a preset's name, or options of ``cluster``.
         peer: What coremltools is asked for besides.
         held_to_bytes: Whether tables are few enough for the limit on bytes.
     """
 
     bits: int
     least: float | None
-    recipe: str | None
+    recipe: str | Mapping[str, Any]
     peer: Mapping[str, Any] = field(default_factory=dict)
     held_to_bytes: bool = True
 
     def made(self) -> Recipe:
         """The recipe."""
-        if self.recipe is not None:
+        if isinstance(self.recipe, str):
             return load_recipe(self.recipe)
-        step = pass_class("cluster")(bits=self.bits, method="sensitivity", correction="bias")
+        step = pass_class("cluster")(bits=self.bits, method="sensitivity", **self.recipe)
         return Recipe("sensitivity", (step,), input_dtype="float32", output_dtype="float32")
 
 
@@ -65,7 +65,8 @@ SETTINGS = {
     "8 bits": Setting(8, 0.914, "palettize8"),
     "6 bits": Setting(6, 0.914, "palettize6"),
     "4 bits, groups of 4": Setting(4, 0.910, "palettize4_grouped", GROUPED, held_to_bytes=False),
-    "4 bits, sensitivity": Setting(4, 0.900, None),
+    "4 bits, groups of 4, corrected": Setting(4, 0.912, {"channels": 4, "correction": "layers"}, GROUPED, held_to_bytes=False),
+    "4 bits, sensitivity": Setting(4, 0.900, {"correction": "bias"}),
     "4 bits, corrected": Setting(4, 0.912, "palettize4"),
     "3 bits, corrected": Setting(3, 0.880, "palettize3"),
     "2 bits, corrected": Setting(2, None, "palettize2", held_to_bytes=False),

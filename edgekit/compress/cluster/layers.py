@@ -64,9 +64,10 @@ class Layer:
         return bits
 
     def stored_bits(self, bits: int, channels: int | None) -> int:
-        """Size of the weight as indices and tables; at 16 bits, as half-precision numbers; without the mask's own bit an element."""
-        kept = self.value.numel() if self.mask is None else int(self.mask.kept.sum())
-        return kept * bits + (self.groups(channels) * 2**bits * HALF_BITS if bits < HALF_BITS else 0)
+        """Size of the weight as indices and tables; at 16 bits, as half-precision numbers; a mask takes a bit an element."""
+        size = self.value.numel()
+        kept = size * bits if self.mask is None else int(self.mask.kept.sum()) * bits + size
+        return kept + (self.groups(channels) * 2**bits * HALF_BITS if bits < HALF_BITS else 0)
 
 
 def _distinct(values: Tensor) -> int:
