@@ -115,5 +115,5 @@ def _op(op: Mapping[str, Any], read: Mapping[str, Any], names: Mapping[str, str]
 
 
 def _notes(found: Plain) -> tuple[str, ...]:
-    transposed = [n for n in found.graph.nodes if n.name in found.weights and not compressible(n)]
-    return tuple(f"the weight of the transposed convolution in {module_path(n)!r} stays float32" for n in transposed)
+    left = [n for n in found.graph.nodes if n.name in found.weights and not compressible(n)]
+    return tuple(f"the weight of the transposed or grouped convolution in {module_path(n)!r} stays float32" for n in left)

@@ -113,6 +113,24 @@ def test_linear_layers_become_convolutions_without_shape_arithmetic(graph, tmp_p
     assert {op.name for op in emitted.ops} <= {"Convolution", "BinaryOp", "Reshape", "ConvertTensor"}
 
 
+def test_convolutions_in_one_dimension_are_planes(tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    line = graph_of(
+        lambda x, k, b: aten.convolution.default(x, k, b, [2], [1], [1], False, [0], 1),
+        [torch.zeros(1, 4, 20)],
+        "line",
+        k=torch.randn(6, 4, 3, generator=draw),
+        b=torch.randn(6, generator=draw),
+    )
+    samples = Samples({"x0": np.random.default_rng(0).standard_normal((8, 4, 20)).astype(np.float32)})
+    for scheme in ("float32", "w8a8"):
+        final = Quantize(scheme, calibration="minmax")(line, Context(RULES, samples))
+        (tmp_path / scheme).mkdir()
+        emitted, _ = written(final, tmp_path / scheme)
+        got, predicted = run(emitted, tmp_path / scheme, samples), run_graph(final, samples.inputs)["y0"]
+        assert np.abs(got - predicted).max() <= (1e-5 if scheme == "float32" else 0.01) * np.abs(predicted).max()
+
+
 def test_taking_a_graph_apart_changes_no_answer(graph, samples):
     final = Quantize("w8a8", calibration="minmax")(graph, Context(RULES, samples))
     found = plain(final)

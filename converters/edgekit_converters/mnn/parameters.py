@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import fx
+from torch import Tensor, fx
 
 from edgekit.errors import ConversionError
 from edgekit.graph import Graph, argument, aten, call, constant, constant_value, finish, grid_of, is_call, module_path, op_name, shape_of
@@ -73,6 +73,8 @@ def plain(graph: Graph) -> Plain:
     for node in found.graph.nodes:
         if is_call(node, aten.linear.default) and constant_value(argument(node, "weight")) is not None:
             _as_convolution(node, found)
+        elif is_call(node, aten.convolution.default) and len(shape_of(node)) == 3 and constant_value(argument(node, "weight")) is not None:
+            _as_plane(node, found)
     finish(found.graph.module)
     return found
 
@@ -91,13 +93,28 @@ def _check_symmetric(grid: Grid, node: fx.Node) -> None:
 
 def _as_convolution(node: fx.Node, found: Plain) -> None:
     """A linear layer as the 1×1 convolution that MNN makes of it anyway, without the shape arithmetic it puts around one."""
-    x, weight, bias = (argument(node, name) for name in ("input", "weight", "bias"))
-    value, last = constant_value(weight), result_of(node, found.activations)
+    value = constant_value(argument(node, "weight"))
     assert value is not None
-    rows, (outs, ins) = math.prod(shape_of(x)[:-1]), value.shape
-    wide = call(last, aten.reshape.default, x, [rows, ins, 1, 1], like=node)
-    filters = constant(last, value.reshape(outs, ins, 1, 1), str(weight.target))
-    layer = call(last, aten.convolution.default, wide, filters, bias, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, like=node)
+    rows, (outs, ins) = math.prod(shape_of(argument(node, "input"))[:-1]), value.shape
+    _in_planes(node, found, [rows, ins, 1, 1], value.reshape(outs, ins, 1, 1), ([1, 1], [0, 0], [1, 1], False, [0, 0], 1))
+
+
+def _as_plane(node: fx.Node, found: Plain) -> None:
+    """A one-dimensional convolution as one of planes of height 1, which MNN makes of it too, with results of another rank."""
+    value = constant_value(argument(node, "weight"))
+    assert value is not None
+    stride, padding, dilation, more = (argument(node, name)[0] for name in ("stride", "padding", "dilation", "output_padding"))
+    batch, channels, length = shape_of(argument(node, "input"))
+    options = ([1, stride], [0, padding], [1, dilation], argument(node, "transposed"), [0, more], argument(node, "groups"))
+    _in_planes(node, found, [batch, channels, 1, length], value.unsqueeze(2), options)
+
+
+def _in_planes(node: fx.Node, found: Plain, shape: list[int], filters: Tensor, options: tuple[Any, ...]) -> None:
+    """Put a two-dimensional convolution in the place of a layer and of the activation computed with it."""
+    x, last = argument(node, "input"), result_of(node, found.activations)
+    wide = call(last, aten.reshape.default, x, shape, like=node)
+    weight = constant(last, filters, str(argument(node, "weight").target))
+    layer = call(last, aten.convolution.default, wide, weight, argument(node, "bias"), *options, like=node)
     result = layer if last is node else call(last, last.target, layer, *last.args[1:], like=last)
     narrow = call(last, aten.reshape.default, result, list(shape_of(node)), like=last)
     last.replace_all_uses_with(narrow)
@@ -135,8 +152,11 @@ def parameters(found: Plain, names: Mapping[str, str]) -> str | None:
 
 
 def compressible(node: fx.Node) -> bool:
-    """Convolutions and linear layers; MNN's converter leaves transposed convolutions in float."""
-    return op_name(node) == "linear" or (op_name(node) == "convolution" and not argument(node, "transposed"))
+    """Convolutions and linear layers; MNN's converter leaves transposed ones in float, and those it cuts into groups."""
+    if op_name(node) != "convolution":
+        return op_name(node) == "linear"
+    groups = argument(node, "groups")
+    return not argument(node, "transposed") and groups in (1, shape_of(argument(node, "input"))[1])
 
 
 def _layers(node: fx.Node, found: Plain, names: Mapping[str, str]) -> list[dict[str, Any]]:
