@@ -5,7 +5,7 @@ clustered weight Q is tr((Q - W*) H (Q - W*)ᵀ). It is lowered in turn by
 
 * coordinate descent over assignments: with all other columns fixed, each element's best entry is the one nearest to
   ``Q - ((Q - W*) H) / diag(H)`` (QuantEase, Behdin et al. 2023; columns of a block first, the rest afterwards, as in GPTQ,
-  Frantar et al. 2023, section 3.3), and
+  Frantar et al. 2023, section 4, lazy batch updates), and
 * least squares over the tables with assignments fixed (LNQ, in GuidedQuant, Kim et al. 2025, section 4): as few unknowns
   as entries, so conjugate gradients end soon.
 
