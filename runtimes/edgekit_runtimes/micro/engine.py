@@ -65,10 +65,9 @@ class Micro:
             DeviceFailed: The board refused, hung or answered garbage.
         """
         described = self.inspect(request)
-        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        self._load(request)  # refuses what the firmware cannot run: several inputs, floats
         (spec,), (result,) = described["inputs"], described["outputs"]
-        samples = _checked(spec, arrays)
-        self._load(request)
+        samples = _checked(spec, {name: np.asarray(value) for name, value in inputs.items()})
         rows = [self._invoke(sample, 1, request)[1] for sample in samples]
         shape = tuple(result["shape"][1:])
         return {result["name"]: np.stack([r.reshape(shape) for r in rows]) if rows else np.zeros((0, *shape), np.int8)}
@@ -111,9 +110,9 @@ class CountedMicro(Micro):
     def count(self, request: RunRequest, inputs: Mapping[str, np.ndarray], invokes: int) -> CountedRun:
         """See `edgekit.counting.CountedRuntime`. Raises what `run` raises."""
         described = self.inspect(request)
+        told = self._load(request)
         (spec,), (result,) = described["inputs"], described["outputs"]
         (sample,) = _checked(spec, {name: value[None] for name, value in inputs.items()})
-        told = self._load(request)
         board = cast(CountingBoard, self._board)
         board.marks()
         _, output = self._invoke(sample, invokes + 1, request)
@@ -139,12 +138,13 @@ class TimedMicro(Micro):
         Raises:
             DeviceFailed: The core has no cycle counter. And what `run` raises.
         """
-        (spec,) = self.inspect(request)["inputs"]
+        described = self.inspect(request)
+        arena = int(self._load(request)["arena_bytes"])
+        (spec,) = described["inputs"]
         (sample,) = _checked(spec, {name: value[None] for name, value in inputs.items()})
         clocks = self._board.machine().clocks_mhz
         if not clocks:
             raise DeviceFailed(f"{self._board.address} does not state its clock", next_step="set PORT_CLOCK_HZ in the firmware's port.h")
-        arena = int(self._load(request)["arena_bytes"])
         first, _ = self._invoke(sample, 1, request)
         cycles = self._sampled(lambda runs: self._invoke(sample, runs, request)[0], pace, int(first[0]) / clocks[0] * 1e-6)
         if not cycles.any():
