@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -51,10 +52,20 @@ class Context:
     Attributes:
         rules: The target format's rules.
         calibration: Samples to calibrate on, or None.
+        alignment: Channel counts that run at full speed on the device are multiples of this.
+        training: Samples to train on, labelled or not, or None.
+        validation: Samples that tell which epoch of a training was best, or None: a part of `training` is then kept aside.
+        teacher: The model whose answers a training imitates; None for the graph as it was before the first pass.
+        checkpoints: Folder to keep the state of a training in, so that it resumes there; None to keep nothing.
     """
 
     rules: Rules
     calibration: Samples | None = None
+    alignment: int = 1
+    training: Samples | None = None
+    validation: Samples | None = None
+    teacher: Graph | Callable[..., Any] | None = None
+    checkpoints: Path | None = None
 
 
 @runtime_checkable

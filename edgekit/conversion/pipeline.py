@@ -178,7 +178,7 @@ def _fill_by_vendor(
     """The vendor's converter takes the float graph, compressed but neither lowered nor quantized."""
     from edgekit.conversion.tolerance import expect_roughly  # noqa: PLC0415 - torch loads where it is needed
 
-    scheme, context = vendor_scheme(request.recipe, request.target.format, request.encoding), Context(request.target.rules, data)
+    scheme, context = vendor_scheme(request.recipe, request.target.format, request.encoding), _context(request, data)
     for step in request.recipe.passes:
         graph = graph if step.name == "quantize" else _apply(step, graph, context, steps)
     with steps.step("emit"):
@@ -194,7 +194,7 @@ def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) 
     """Compression passes on the canonical graph, then lowering, then clustering and quantization on the lowered one."""
     from edgekit.conversion.lowering import lower  # noqa: PLC0415
 
-    context = Context(request.target.rules, data)
+    context = _context(request, data)
     passes = request.recipe.passes
     first = next((i for i, step in enumerate(passes) if step.name in ON_LOWERED), len(passes))
     for step in passes[:first]:
@@ -204,6 +204,10 @@ def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) 
     for step in passes[first:]:
         graph = _apply(step, graph, context, steps)
     return graph
+
+
+def _context(request: Request, data: Samples | None) -> Context:
+    return Context(request.target.rules, data, alignment=request.target.channel_alignment)
 
 
 def _apply(step: Pass, graph: Graph, context: Context, steps: Steps) -> Graph:
