@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, fx
 
-from edgekit.compress.overrides import for_module
+from edgekit.compress.overrides import check_modules, for_module
 from edgekit.compress.quantize.annotate import weight_operand
 from edgekit.compress.quantize.weights import channel_axis, checked_weight
 from edgekit.constraints import Mask
@@ -81,8 +81,10 @@ class Prune:
         """The pruned graph.
 
         Raises:
+            UsageError: An override names a module that the graph has not.
             ConversionError: A weight is NaN or infinite, or has a table that does not hold zero.
         """
+        check_modules(graph, self.overrides, "overrides of prune")
         result, notes = graph.copy(), []
         found: list[_Weight] = []
         for weight in self._weights(result, context.rules):

@@ -14,7 +14,7 @@ from edgekit.compress.cluster.budget import Bits, Choice, ladder, least, within
 from edgekit.compress.cluster.clustering import Clustering
 from edgekit.compress.cluster.layers import HALF_BITS, Layer, layers
 from edgekit.compress.cluster.sensitivity import weight_costs
-from edgekit.compress.overrides import for_module
+from edgekit.compress.overrides import check_modules, for_module
 from edgekit.constraints import BITS
 from edgekit.data import Samples
 from edgekit.errors import DataError, UsageError
@@ -103,9 +103,10 @@ class Cluster:
 
         Raises:
             DataError: The options need calibration data, and there are none or they do not fit the model.
-            UsageError: No assignment of bits keeps to the budget.
+            UsageError: No assignment of bits keeps to the budget, or an override names a module that the graph has not.
             ConversionError: A weight is NaN or infinite.
         """
+        check_modules(graph, self.overrides, "overrides of cluster")
         found, samples = layers(graph, context.rules), context.calibration
         if not found:
             return graph.noting("palettes: no weight was clustered")

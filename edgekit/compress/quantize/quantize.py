@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, fx
 
+from edgekit.compress.overrides import check_modules
 from edgekit.compress.quantize.annotate import annotate, weight_operand
 from edgekit.compress.quantize.assign import Assignment, Calibrator, watched
 from edgekit.compress.quantize.calibrate import calibrate
@@ -77,8 +78,10 @@ class Quantize:
 
         Raises:
             DataError: A static scheme without calibration data, or with data that do not fit the model.
+            UsageError: An override names a module that the graph has not.
             ConversionError: A weight is NaN or infinite.
         """
+        check_modules(graph, self.overrides, "overrides of quantize")
         result, remarks, rules = graph.copy(), Remarks(), _symmetric(context.rules) if self.symmetric else context.rules
         plan = annotate(result, rules, parse_scheme(self.scheme), {k: parse_scheme(v) for k, v in self.overrides.items()})
         share(result, plan, rules)
