@@ -1,0 +1,159 @@
+"""The training pass: weights, tables and scales learn from data, and keep what earlier passes imposed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from edgekit.errors import UsageError
+from edgekit.graph import Graph
+from edgekit.recipe import Context
+
+TERMS: dict[str, str] = {
+    "labels": "cross-entropy with the labels of the training data",
+    "soft": "divergence from the teacher's softened class probabilities (Hinton, Vinyals and Dean 2015, section 2)",
+    "hard": "cross-entropy with the class the teacher finds most likely",
+    "features": "squared distance of values inside from the teacher's (Romero et al. 2015, 'FitNets', section 2.2)",
+    "outputs": "squared distance from the teacher's outputs, in shares of their variance",
+    "inputs": "squared distance of the outputs from the inputs, for autoencoders",
+}
+"""What a loss is made of."""
+
+OPTIMIZERS: dict[str, str] = {
+    "sgd": "stochastic gradient descent with Nesterov momentum",
+    "adam": "Adam (Kingma and Ba 2015), weight decay apart from the gradients (Loshchilov and Hutter 2019)",
+}
+
+SCHEDULES: dict[str, str] = {
+    "cosine": "from the learning rate to nothing along half a cosine (Loshchilov and Hutter 2017)",
+    "linear": "from the learning rate to nothing along a line",
+    "constant": "the learning rate all along",
+}
+
+AUGMENTATIONS: dict[str, str] = {
+    "flip": "half of the images mirrored, left to right",
+    "shift": "images moved by up to an eighth of their size, edges mirrored",
+    "mixup": "random pairs of samples blended (Zhang et al. 2018)",
+}
+
+KEPT: dict[str, str] = {
+    "best": "the epoch best on validation data, the graph as it came in among them",
+    "last": "the last epoch",
+}
+
+DEVICES = ("auto", "cpu", "cuda")
+DEFAULT_EPOCHS = 10
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """Trains the weights of a graph on data: recovers accuracy, distils a teacher, makes roundings part of the training.
+
+    Given: any graph, before or after lowering. A float one has its batch statistics put back for the training (`batch_norm`); of a
+    quantized one, weights train through their roundings (quantization-aware training, Jacob et al. 2018, section 3).
+    Result: the same graph with other weights and biases. Every constraint holds after each step: pruned elements stay zero, clustered
+    weights keep their assignments while their tables train by the gradients of their elements (Han, Mao and Dally 2016, section 3.3).
+    A note says what was gained.
+
+    `Context.training` is needed; `Context.teacher` is by default the model before its first pass. A loss that is not finite ends the
+    training, and the best epoch so far is kept. With `Context.checkpoints`, an interrupted training goes on where it was, to the bit
+    (with `seconds`, in the time that was left).
+
+    Attributes:
+        epochs: Times the training data are used; None for `DEFAULT_EPOCHS`, or for as many as `seconds` allow.
+        seconds: Time the training may take, validation included; the schedule follows the clock. With `epochs`, what ends first.
+        losses: Key of `TERMS` to its weight in the loss. Empty for ``soft`` of a classifier, with ``labels`` where there are some, and
+            ``outputs`` of anything else.
+        temperature: What logits are divided by in ``soft``, over 0.
+        features: Module path to the teacher's module path (the same for a pruned model) for ``features``; a learned linear
+            map joins values of different widths.
+        optimizer: A key of `OPTIMIZERS`.
+        learning_rate: The largest of the schedule.
+        momentum: Of ``sgd``, 0 up to 1.
+        weight_decay: Factor of the L2 regularisation of weights (not of biases, tables or scales).
+        l1: Factor of the L1 regularisation of weights: it drives them to zero, for a pruning after it.
+        schedule: A key of `SCHEDULES`.
+        warmup: Share of the training in which the learning rate rises from nothing, 0 up to 1.
+        batch_size: Samples a step.
+        augment: Keys of `AUGMENTATIONS`, applied to each batch anew.
+        batch_norm: Whether float convolutions are normalized by their batches while they train, and folded back in the end.
+        scales: Whether the scales of quantized weights and activations train too (Esser et al. 2020, "Learned step size quantization");
+            zero points, and grids that a kernel fixes, stay.
+        frozen: Module path globs whose weights stay as they are.
+        held_out: Share of the training data kept aside for validation where the context has none, 0 up to 1.
+        keep: A key of `KEPT`; without validation data, the last epoch.
+        seed: Of the order, the augmentation and new parameters: the same seed gives the same result.
+        device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is one.
+    """
+
+    name: ClassVar[str] = "fine_tune"
+
+    epochs: int | None = None
+    seconds: float | None = None
+    losses: Mapping[str, float] = field(default_factory=dict, hash=False)
+    temperature: float = 4.0
+    features: Mapping[str, str] = field(default_factory=dict, hash=False)
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    batch_size: int = 64
+    augment: tuple[str, ...] = ()
+    batch_norm: bool = True
+    scales: bool = False
+    frozen: tuple[str, ...] = ()
+    held_out: float = 0.1
+    keep: str = "best"
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse options that do not exist, and numbers out of range.
+
+        Raises:
+            UsageError: Naming the option, what it got and what it takes.
+        """
+        _choice("optimizer", self.optimizer, OPTIMIZERS)
+        _choice("schedule", self.schedule, SCHEDULES)
+        _choice("keep", self.keep, KEPT)
+        _choice("device", self.device, DEVICES)
+        for augmentation in self.augment:
+            _choice("augmentation", augmentation, AUGMENTATIONS)
+        for term in self.losses:
+            _choice("loss", term, TERMS)
+        _number("epochs", self.epochs, self.epochs is None or self.epochs >= 1, "1 or more")
+        _number("batch_size", self.batch_size, self.batch_size >= 1, "1 or more samples")
+        for name in ("seconds", "temperature", "learning_rate"):
+            value = getattr(self, name)
+            _number(name, value, value is None or value > 0, "over 0")
+        for name in ("weight_decay", "l1"):
+            _number(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        for name in ("momentum", "warmup", "held_out"):
+            _number(name, getattr(self, name), 0 <= getattr(self, name) < 1, "0 up to, not including, 1")
+        for term, weight in self.losses.items():
+            _number(f"the weight of loss {term!r}", weight, weight > 0, "over 0")
+        if bool(self.features) != ("features" in self.losses):
+            raise UsageError("features and the loss 'features' need each other", accepted='both, or neither: features."layer3" = "layer3"')
+
+    def __call__(self, graph: Graph, context: Context) -> Graph:
+        """The trained graph.
+
+        Raises:
+            DataError: There are no training data, they do not fit the model, or a loss needs labels that are not there.
+            UsageError: A module path or a device that does not exist, or a loss the model has no outputs for.
+        """
+        raise NotImplementedError
+
+
+def _choice(what: str, got: object, accepted: Collection[str]) -> None:
+    if got not in accepted:
+        raise UsageError(f"{what} is {got!r}", accepted=list(accepted))
+
+
+def _number(what: str, got: float | None, fits: bool, accepted: str) -> None:
+    if not fits:
+        raise UsageError(f"{what} is {got}", accepted=accepted)
