@@ -1,7 +1,8 @@
 """Is the profiler right? Kernels whose duration is known, on this machine, through the whole of `profile` and `compare`.
 
-    python -m benchmarks.profiler            about 25 minutes
+    python -m benchmarks.profiler            about 30 minutes, on a quiet machine
     python -m benchmarks.profiler --runs 10  a first look
+    python -m benchmarks.profiler equal      one part
 
 1. A kernel that spins until a clock says so many microseconds have passed must be recovered within 2 %.
 2. A kernel of a fixed amount of work, 5 % more of it in B: `compare` must call B slower in 95 of 100 comparisons.
@@ -117,21 +118,29 @@ def _model(folder: Path, name: str, **kernel: float) -> Path:
     return path
 
 
+PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    "known_duration": lambda folder, _: _known(folder),
+    "slower_by_5_percent": lambda folder, runs: _compared(folder, runs, 1.05, "slower"),
+    "equal": lambda folder, runs: _compared(folder, runs, 1.0, "no difference"),
+    "throttling": lambda folder, runs: _throttled(folder, max(1, runs // 10)),
+}
+
+
 def main() -> int:
-    """Run all; one JSON document on standard output."""
+    """Run the parts asked for; a line of JSON on standard output as each is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--runs", type=int, default=100, help="comparisons of each kind")
-    runs = parser.parse_args().runs
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        results = {
-            "known_duration": _known(folder),
-            "slower_by_5_percent": _compared(folder, runs, 1.05, "slower"),
-            "equal": _compared(folder, runs, 1.0, "no difference"),
-            "throttling": _throttled(folder, max(1, runs // 10)),
-        }
-    print(json.dumps(results, indent=1))
-    return int(not all(result["passed"] for result in results.values()))
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}")
+    passed = True
+    for name in options.parts or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            result = PARTS[name](Path(folder), options.runs)
+        passed &= result["passed"]
+        print(json.dumps({name: result}), flush=True)
+    return int(not passed)
 
 
 if __name__ == "__main__":
