@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,6 +39,8 @@ CALIBRATION_SAMPLES = 200
 RANDOM = "random"
 ON_LOWERED = ("cluster", "quantize")
 """Passes that want weights as the file will have them; the first of them in a recipe is where lowering goes."""
+LOWER = "lower"
+"""Name of the step between the passes on the canonical graph and those on the lowered one."""
 _TOOLS = ("edgekit", "torch", "numpy")
 
 
@@ -191,19 +193,36 @@ def _fill_by_vendor(
 
 
 def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) -> Graph:
-    """Compression passes on the canonical graph, then lowering, then clustering and quantization on the lowered one."""
+    for _, after in stages(graph, request.recipe, _context(request, data), steps):
+        graph = after
+    return graph
+
+
+def stages(graph: Graph, recipe: Recipe, context: Context, steps: Steps) -> Iterator[tuple[str, Graph]]:
+    """Apply a recipe: compression passes on the canonical graph, then lowering, then those from the first of `ON_LOWERED` on.
+
+    Args:
+        graph: Canonical.
+        recipe: Its passes are applied in their order.
+        context: What the passes get; lowering follows its rules.
+        steps: Times each.
+
+    Yields:
+        Each pass's name, and `LOWER`, with the graph after it.
+    """
     from edgekit.conversion.lowering import lower  # noqa: PLC0415
 
-    context = _context(request, data)
-    passes = request.recipe.passes
+    passes = recipe.passes
     first = next((i for i, step in enumerate(passes) if step.name in ON_LOWERED), len(passes))
     for step in passes[:first]:
         graph = _apply(step, graph, context, steps)
-    with steps.step("lower"):
-        graph = lower(graph, request.target.rules)
+        yield step.name, graph
+    with steps.step(LOWER):
+        graph = lower(graph, context.rules)
+    yield LOWER, graph
     for step in passes[first:]:
         graph = _apply(step, graph, context, steps)
-    return graph
+        yield step.name, graph
 
 
 def _context(request: Request, data: Samples | None) -> Context:
