@@ -15,9 +15,10 @@ from docs.engine_table import engine_table
 from docs.evaluator_page import evaluator
 from edgekit.canonicalize.vocabulary import VOCABULARY
 from edgekit.targets import Rules, load_rules, load_target
-from edgekit_converters.coreml import registry as coreml
-from edgekit_converters.litert.registry import Emitter, emitters
-from edgekit_converters.onnx import registry as onnx
+from edgekit_converters.coreml.registry import EMITTERS as COREML
+from edgekit_converters.litert.registry import EMITTERS as LITERT
+from edgekit_converters.litert.registry import Emitter
+from edgekit_converters.onnx.registry import EMITTERS as ONNX
 
 FOLDER = Path(__file__).parent
 NOTICE = "<!-- written by `make docs`; edit the code instead -->\n\n"
@@ -77,7 +78,7 @@ def _error_rows(base: type[Exception]) -> list[tuple[str, str, str]]:
 
 def operator_table() -> str:
     """Which canonical operators each format has, and in which arithmetic."""
-    rules, table = load_rules("litert"), {_base_name(target): e for target, e in emitters().items()}
+    rules, table = load_rules("litert"), {_base_name(target): e for target, e in LITERT.entries.items()}
     names = sorted({_base_name(target) for target in VOCABULARY if hasattr(target, "_schema")})
     lines = "\n".join(f"| `{name}` | {_operator_row(name, table.get(name), rules)} | {_coreml(name)} | {_onnx(name)} |" for name in names)
     header = "| operator | LiteRT float | LiteRT int8 | LiteRT int16×8 | fused | Core ML | ONNX (TensorRT) |\n|---|---|---|---|---|---|---|"
@@ -99,7 +100,7 @@ def _coreml(name: str) -> str:
         return f"since iOS {target.platform.operators[name]}, else rewritten"
     if name in target.rules.lower:
         return "rewritten"
-    return "yes" if name in coreml.supported() else "no"
+    return "yes" if name in COREML.supported else "no"
 
 
 def _onnx(name: str) -> str:
@@ -107,7 +108,7 @@ def _onnx(name: str) -> str:
     rules = load_rules("tensorrt")
     if name in rules.lower:
         return "rewritten"
-    if name not in onnx.supported():
+    if name not in ONNX.supported:
         return "no"
     return "yes, int8" if name in rules.activations[8].kernels else "yes"
 

@@ -10,14 +10,14 @@ from torch import fx
 
 from edgekit import worker
 from edgekit.errors import ConversionError
-from edgekit.graph import Graph, op_name
+from edgekit.graph import Graph
 from edgekit.plugins import Emitted, EmittedOp, EmittedWeight, Encoding
 from edgekit.targets import load_target
 from edgekit.targets.platform import Platform
 from edgekit_converters.coreml.edges import checked_dtype, classes, edge_spec, foreign_names, read_inputs, texts, user_texts, write_outputs
 from edgekit_converters.coreml.emission import Emission
 from edgekit_converters.coreml.program import Operation, Program, refs
-from edgekit_converters.coreml.registry import emitters, supported
+from edgekit_converters.coreml.registry import EMITTERS
 
 MODEL_FILE = "model.mlpackage"
 
@@ -71,17 +71,12 @@ def _program(emission: Emission, graph: Graph, encoding: Encoding) -> Program:
 
 def _write(emission: Emission, node: fx.Node) -> None:
     emission.node = node
-    emitter = emitters().get(node.target)
+    emitter = EMITTERS.entries.get(node.target)
     if emitter is None:
         raise emission.refusal(
-            "it has no emitter", accepted=_nearest(node), next_step="edgekit targets, or lower it to operators the format has"
+            "it has no emitter", accepted=EMITTERS.nearest(node), next_step="edgekit targets, or lower it to operators the format has"
         )
     emission.values[node] = emitter(emission, node)
-
-
-def _nearest(node: fx.Node) -> str | None:
-    stem = op_name(node).split("_")[0]
-    return ", ".join(n for n in supported() if stem and n.startswith(stem)) or None
 
 
 def _live(operations: Sequence[Operation], outputs: Sequence[str]) -> tuple[Operation, ...]:

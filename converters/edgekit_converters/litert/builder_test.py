@@ -11,7 +11,6 @@ from edgekit.graph import aten
 from edgekit.tensors import Grid
 from edgekit.testing.graphs import graph_of
 from edgekit_converters.litert.builder import Builder, pack_int4
-from edgekit_converters.litert.registry import emitters, supported
 from edgekit_converters.litert.testing import write
 from edgekit_converters.litert.versions import version
 
@@ -122,9 +121,3 @@ def test_int4_packing_reads_back(numbers):
 )
 def test_versions(op, dtypes, expected):
     assert version(op, dtypes) == expected
-
-
-def test_supported_operators_are_named_with_their_dtypes():
-    table = supported()
-    assert table["convolution"] == ("float32", "int8", "int16")
-    assert len(table) <= len(emitters())

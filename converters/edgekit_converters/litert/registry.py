@@ -10,13 +10,13 @@ To add an operator: write its emitter in the file of its family, and a line in t
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from torch import fx
+
+from edgekit_converters._registry import Registry
 
 if TYPE_CHECKING:
     from edgekit_converters.litert.emission import Emission, Outcome
@@ -47,33 +47,14 @@ class Emitter:
     view: bool = False
 
 
-_EMITTERS: dict[Any, Emitter] = {}
+EMITTERS: Registry[Emitter] = Registry("edgekit_converters.litert", FAMILIES)
 
 
 def emits(*targets: Any, integers: tuple[str, ...] = (), fuses: bool = False, view: bool = False) -> Callable[[Emit], Emit]:
     """Register an emitter for ATen overloads."""
 
     def register(emit: Emit) -> Emit:
-        for target in targets:
-            _EMITTERS[target] = Emitter(emit, integers, fuses, view)
+        EMITTERS.register(*targets)(Emitter(emit, integers, fuses, view))
         return emit
 
     return register
-
-
-@cache
-def emitters() -> dict[Any, Emitter]:
-    """Every emitter by ATen overload."""
-    for family in FAMILIES:
-        importlib.import_module(f"edgekit_converters.litert.{family}")
-    return _EMITTERS
-
-
-def supported() -> dict[str, tuple[str, ...]]:
-    """Base name of every ATen operator that can be written, to the dtypes its kernel computes in."""
-    found = {
-        target._schema.name.split("::")[1]: ("float32", *emitter.integers)
-        for target, emitter in emitters().items()
-        if hasattr(target, "_schema")
-    }
-    return dict(sorted(found.items()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import fx
 
-from edgekit.graph import Graph, module_path, op_name
+from edgekit.graph import Graph, module_path
 from edgekit.plugins import Emitted, EmittedOp, Encoding
 from edgekit.tensors import TensorSpec
 from edgekit_converters.litert.builder import Builder, Operator
@@ -15,7 +15,7 @@ from edgekit_converters.litert.edges import read_inputs, write_outputs
 from edgekit_converters.litert.emission import Emission
 from edgekit_converters.litert.fusion import outcome
 from edgekit_converters.litert.metadata import append_labels, metadata
-from edgekit_converters.litert.registry import emitters
+from edgekit_converters.litert.registry import EMITTERS
 
 MODEL_FILE = "model.tflite"
 
@@ -45,10 +45,10 @@ def _write(emission: Emission, node: fx.Node) -> None:
     """Write one node, with what it fuses, and bind its value to the last node fused."""
     if not node.users:
         return
-    emitter = emitters().get(node.target)
+    emitter = EMITTERS.entries.get(node.target)
     if emitter is None:
         raise emission.refusal(
-            node, "it has no emitter", accepted=_nearest(node), next_step="edgekit targets, or lower it to operators the format has"
+            node, "it has no emitter", accepted=EMITTERS.nearest(node), next_step="edgekit targets, or lower it to operators the format has"
         )
     emission.path = module_path(node)
     out, last = outcome(emission, node, emitter)
@@ -64,19 +64,6 @@ def _between(node: fx.Node, last: fx.Node) -> list[fx.Node]:
         node = next(iter(node.users))
         chain.append(node)
     return chain
-
-
-def _nearest(node: fx.Node) -> str | None:
-    names = sorted({op_name_of(target) for target in emitters()})
-    stem = op_name(node).split("_")[0]
-    near = [n for n in names if stem and n.startswith(stem)]
-    return ", ".join(near) or None
-
-
-def op_name_of(target: object) -> str:
-    """Base name of an ATen overload."""
-    schema = getattr(target, "_schema", None)
-    return schema.name.split("::")[1] if schema else str(target)
 
 
 def _specs(builder: Builder, names: Mapping[str, int]) -> tuple[TensorSpec, ...]:

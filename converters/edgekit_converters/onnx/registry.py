@@ -10,12 +10,12 @@ To add an operator: write its emitter in the file of its family, and a line in t
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import fx
+
+from edgekit_converters._registry import Registry
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -29,29 +29,5 @@ FAMILIES = (
     "reduction", "resize", "shape",
 )  # fmt: skip
 
-_EMITTERS: dict[Any, Emit] = {}
-
-
-def emits(*targets: Any) -> Callable[[Emit], Emit]:
-    """Register an emitter for ATen overloads."""
-
-    def register(emit: Emit) -> Emit:
-        for target in targets:
-            _EMITTERS[target] = emit
-        return emit
-
-    return register
-
-
-@cache
-def emitters() -> dict[Any, Emit]:
-    """Every emitter by ATen overload."""
-    for family in FAMILIES:
-        importlib.import_module(f"edgekit_converters.onnx.{family}")
-    return _EMITTERS
-
-
-def supported() -> dict[str, tuple[str, ...]]:
-    """Base name of every ATen operator that can be written, to the dtypes it computes in."""
-    names = {target._schema.name.split("::")[1] for target in emitters() if hasattr(target, "_schema")}
-    return dict.fromkeys(sorted(names), ("float32",))
+EMITTERS: Registry[Emit] = Registry("edgekit_converters.onnx", FAMILIES)
+emits = EMITTERS.register

@@ -7,11 +7,11 @@ from pathlib import Path
 import onnx_ir as ir
 from torch import fx
 
-from edgekit.graph import Graph, module_path, op_name
+from edgekit.graph import Graph, module_path
 from edgekit.plugins import Emitted, EmittedOp, Encoding
 from edgekit_converters.onnx.edges import read_inputs, write_outputs
 from edgekit_converters.onnx.emission import MODULE, Emission, static
-from edgekit_converters.onnx.registry import emitters
+from edgekit_converters.onnx.registry import EMITTERS
 
 MODEL_FILE = "model.onnx"
 IR_VERSION = {19: 9, 20: 9, 21: 10}
@@ -43,21 +43,15 @@ def emit_named(graph: Graph, folder: Path, encoding: Encoding) -> tuple[Emitted,
 
 
 def _write(emission: Emission, node: fx.Node) -> None:
-    emitter = emitters().get(node.target)
+    emitter = EMITTERS.entries.get(node.target)
     if emitter is None:
-        raise emission.refusal(node, "it has no emitter", accepted=_nearest(node), next_step="lower it to operators that ONNX has")
+        raise emission.refusal(node, "it has no emitter", accepted=EMITTERS.nearest(node), next_step="lower it to operators that ONNX has")
     emission.path = module_path(node)
     written = emitter(emission, node)
     if isinstance(written, tuple):
         emission.results[node] = written
     else:
         emission.values[node] = written
-
-
-def _nearest(node: fx.Node) -> str | None:
-    names = {t._schema.name.split("::")[1] for t in emitters() if hasattr(t, "_schema")}
-    stem = op_name(node).split("_")[0]
-    return ", ".join(sorted(n for n in names if stem and n.startswith(stem))) or None
 
 
 def _model(emission: Emission, inputs: list[ir.Value], outputs: list[ir.Value], encoding: Encoding) -> ir.Model:
