@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import UsageError
+from edgekit.ordering import check_order
 from edgekit.recipe import Pass, Recipe, pass_class
 from edgekit.schemes import SCHEMES, parse_scheme
 
@@ -142,10 +143,14 @@ def load_recipe(which: str | Path | Recipe) -> Recipe:
         which: ``int8``, ``w4b64``, a path that ends in ``.toml``; a `Recipe` is returned as it is.
 
     Raises:
-        UsageError: No preset and no scheme of that name, or no readable recipe file.
+        UsageError: No preset and no scheme of that name, no readable recipe file, or an order of passes that cannot work.
     """
-    if isinstance(which, Recipe):
-        return which
+    recipe = which if isinstance(which, Recipe) else _found(which)
+    check_order(recipe.passes, recipe.name)
+    return recipe
+
+
+def _found(which: str | Path) -> Recipe:
     name = str(which)
     if name.endswith(".toml"):
         return _from_file(Path(which))
