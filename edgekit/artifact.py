@@ -24,6 +24,7 @@ import numpy as np
 
 from edgekit import schemas, staging
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.gains import Gains
 from edgekit.plugins import EmittedOp
 from edgekit.tensors import TensorSpec
 
@@ -80,6 +81,7 @@ class Manifest:
         tools: Package to version.
         files: Every file of the folder but the manifest, by relative POSIX path.
         evidence: The last verdict's JSON, or None.
+        gains: What the recipe's pruning gained (the JSON form of an `edgekit.gains.Gains`), or None for a recipe that prunes nothing.
     """
 
     target: str
@@ -105,6 +107,7 @@ class Manifest:
     tools: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     evidence: Mapping[str, Any] | None = None
+    gains: Mapping[str, Any] | None = None
 
     @property
     def model_sha256(self) -> str:
@@ -141,6 +144,7 @@ class Manifest:
             "tools": dict(sorted(self.tools.items())),
             "files": {name: vars(record) for name, record in sorted(self.files.items())},
             "evidence": dict(self.evidence) if self.evidence is not None else None,
+            "gains": dict(self.gains) if self.gains is not None else None,
         }
 
     @classmethod
@@ -233,7 +237,13 @@ class Artifact:
 
     def with_evidence(self, evidence: Mapping[str, Any]) -> Artifact:
         """Write a verdict into the manifest, in one step; return the artifact that has it."""
-        manifest = replace(self.manifest, evidence=evidence)
+        return self._with(replace(self.manifest, evidence=evidence))
+
+    def with_gains(self, gains: Gains) -> Artifact:
+        """Write what was gained into the manifest, in one step; return the artifact that has it."""
+        return self._with(replace(self.manifest, gains=gains.to_json()))
+
+    def _with(self, manifest: Manifest) -> Artifact:
         staging.write_file(self.path / MANIFEST, manifest.to_bytes())
         return Artifact(self.path, manifest)
 

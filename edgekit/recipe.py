@@ -96,6 +96,10 @@ class Recipe:
     input_dtype: str | None = None
     output_dtype: str | None = None
 
+    def without(self, *names: str) -> Recipe:
+        """The same recipe without the passes of these names."""
+        return dataclasses.replace(self, passes=tuple(p for p in self.passes if p.name not in names))
+
     def to_toml(self) -> str:
         """The recipe as a TOML document that `from_toml` reads back to an equal recipe."""
         head = {"schema": SCHEMA, "name": self.name, "input_dtype": self.input_dtype, "output_dtype": self.output_dtype}
