@@ -21,12 +21,14 @@ from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
 from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
 from edgekit.conversion.readback import check_weights
+from edgekit.conversion.removing import counted, prunes, roomy, without_pruning
 from edgekit.conversion.resolve import FileOptions, Request, resolve
 from edgekit.conversion.room import check_room
 from edgekit.conversion.running import run_graph, runtime_for
 from edgekit.conversion.steps import OnStep, Steps
 from edgekit.conversion.vendor import emit_by_vendor, vendor_scheme
 from edgekit.data import Samples, read_samples
+from edgekit.gains import Gains
 from edgekit.plugins import Converter, Emitted
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Context, Pass, Recipe
@@ -58,6 +60,7 @@ def convert(
     weights: str | Path | None = None,
     trust: bool = False,
     samples: int = CALIBRATION_SAMPLES,
+    unpruned: str | Path | None = None,
     overwrite: bool = False,
     on_step: OnStep | None = None,
     **how: Unpack[FileOptions],
@@ -78,6 +81,7 @@ def convert(
         weights: State dict or safetensors to load into the module.
         trust: Whether code inside the model file (Lambda layers) may run.
         samples: Calibration samples to use, at most.
+        unpruned: For a recipe that prunes: folder to put the same model in, converted without pruning, for `edgekit.measure_gains`.
         overwrite: Whether an artifact at `out` may be replaced.
         on_step: Told the name and the seconds of each step.
         **how: How to write the file, and what it may concede; see `edgekit.conversion.resolve.FileOptions`.
@@ -97,13 +101,36 @@ def convert(
             graph = loaded(model, example_inputs, dims=dims, batch=batch, weights=weights, trust=trust)
         with steps.step("read data"):
             data, notes = _samples(calibration, graph, request, samples)
+        if unpruned is not None:
+            with steps.step("convert unpruned"):
+                _convert_unpruned(graph, data, request, out=Path(unpruned), batch=batch, overwrite=overwrite, how=how)
         if request.images:
             graph, data, request = _with_pictures(graph, data, request)
-        emitted = _fill(folder, graph.noting(*notes), request, data, steps)
+        emitted, gains = _fill(folder, graph.noting(*notes), request, data, steps)
         with steps.step("write"):
             (folder / RECIPE).write_text(request.recipe.to_toml(), encoding="utf-8")
-            seal(folder, _manifest(graph, request, emitted, batch))
+            seal(folder, _manifest(graph, request, emitted, batch, gains))
     return Artifact.load(destination)
+
+
+def _convert_unpruned(
+    graph: Graph, data: Samples | None, request: Request, *, out: Path, batch: int, overwrite: bool, how: FileOptions
+) -> None:
+    """The model as it would be without pruning. It warns of nothing: the pruned one's warnings are about both."""
+    options: FileOptions = {**how, "accept": None, "versions": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConversionWarning)
+        convert(
+            graph,
+            roomy(request.target),
+            calibration=data,
+            recipe=without_pruning(request.recipe),
+            out=out,
+            preprocess=request.preprocess,
+            batch=batch,
+            overwrite=overwrite,
+            **options,
+        )
 
 
 def loaded(model: Any, example_inputs: Any, **options: Any) -> Graph:
@@ -112,10 +139,9 @@ def loaded(model: Any, example_inputs: Any, **options: Any) -> Graph:
 
     if isinstance(model, Graph):
         return model
-    from edgekit.canonicalize import canonicalize  # noqa: PLC0415
-    from edgekit.loading import export  # noqa: PLC0415
+    from edgekit.canonicalize.opening import read  # noqa: PLC0415
 
-    return canonicalize(export(model, example_inputs, **options))
+    return read(model, example_inputs, **options)
 
 
 def _samples(calibration: Any, graph: Graph, request: Request, limit: int) -> tuple[Samples | None, tuple[str, ...]]:
@@ -133,7 +159,7 @@ def _with_pictures(graph: Graph, data: Samples | None, request: Request) -> tupl
     return from_pixels(graph, found), pixels, request.with_pictures(found, [s.name for s in graph.inputs])
 
 
-def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, steps: Steps) -> Emitted:
+def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, steps: Steps) -> tuple[Emitted, Gains | None]:
     """Everything between the canonical graph and the manifest; leaves the model and ``golden.npz`` in `folder`."""
     inputs: Mapping[str, np.ndarray] = golden_inputs(graph.inputs, data)
     if data is None and request.pictures:
@@ -142,7 +168,7 @@ def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, st
         write_golden(folder, inputs, run_graph(graph, inputs))
     if request.emitter == "vendor":
         return _fill_by_vendor(folder, graph, request, data, inputs=inputs, steps=steps)
-    final = _passed(graph, request, data, steps)
+    final, gains = _passed(graph, request, data, steps)
     converter: Converter = plugins.load("converters", request.target.format)
     open_to = request.encoding.batches
     written = final if open_to is None else with_any_batch(final, open_to, inputs)
@@ -150,7 +176,7 @@ def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, st
         emitted = converter.emit(written, folder, request.encoding)
     with steps.step("check"):
         notes = _checked(folder, final, emitted, request, inputs=few(inputs), converter=converter)
-    return _settled(emitted, written.noting(*notes), request)
+    return _settled(emitted, written.noting(*notes), request), gains
 
 
 def _checked(
@@ -176,11 +202,12 @@ def _checked(
 
 def _fill_by_vendor(
     folder: Path, graph: Graph, request: Request, data: Samples | None, *, inputs: Mapping[str, np.ndarray], steps: Steps
-) -> Emitted:
+) -> tuple[Emitted, Gains | None]:
     """The vendor's converter takes the float graph, compressed but neither lowered nor quantized."""
     from edgekit.conversion.tolerance import expect_roughly  # noqa: PLC0415 - torch loads where it is needed
 
     scheme, context = vendor_scheme(request.recipe, request.target.format, request.encoding), _context(request, data)
+    whole = graph
     for step in request.recipe.passes:
         graph = graph if step.name == "quantize" else _apply(step, graph, context, steps)
     with steps.step("emit"):
@@ -189,13 +216,15 @@ def _fill_by_vendor(
         runtime = runtime_for(request.target.format, next(iter(request.target.runtimes), None))
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, expected=expect_roughly(graph, inputs))
         check_room(request.target, folder / emitted.model_file, runtime)
-    return _settled(emitted, graph, request)
+    return _settled(emitted, graph, request), counted(whole, graph) if prunes(request.recipe) else None
 
 
-def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) -> Graph:
-    for _, after in stages(graph, request.recipe, _context(request, data), steps):
-        graph = after
-    return graph
+def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) -> tuple[Graph, Gains | None]:
+    """The graph after all passes, and what those that prune took from the canonical one."""
+    whole, pruned = graph, graph
+    for name, after in stages(graph, request.recipe, _context(request, data), steps):
+        pruned, graph = (graph if name == LOWER else pruned), after
+    return graph, counted(whole, pruned) if prunes(request.recipe) else None
 
 
 def stages(graph: Graph, recipe: Recipe, context: Context, steps: Steps) -> Iterator[tuple[str, Graph]]:
@@ -242,7 +271,7 @@ def _settled(emitted: Emitted, graph: Graph, request: Request) -> Emitted:
     return replace(emitted, notes=tuple(map(str, notes)))
 
 
-def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int) -> Manifest:
+def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int, gains: Gains | None) -> Manifest:
     return Manifest(
         target=request.target.name,
         format=request.target.format,
@@ -265,6 +294,7 @@ def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int) -> M
         images={p.name: p.step.to_json() for p in request.pictures} or None,
         notes=emitted.notes,
         tools=tool_versions(graph.source.framework),
+        gains=None if gains is None else gains.to_json(),
     )
 
 
