@@ -20,7 +20,17 @@ SOURCES = {"edgekit": ROOT / "edgekit", "edgekit_converters": ROOT / "converters
 NOUNS = {"artifact", "constraints", "counting", "data", "devices", "errors", "gains", "graph", "graphfile", "ops", "nursery", "onnxfile",
          "ordering", "plugins", "preprocess", "progress", "recipe", "recipes", "schemas", "schemes", "sensing", "staging", "targets",
          "tensors", "timing", "worker"}  # fmt: skip
-LAYERS = [NOUNS, {"loading"}, {"canonicalize"}, {"compress"}, {"conversion"}, {"verification", "profiling"}, {"report"}, {"cli"}]
+LAYERS = [
+    NOUNS,
+    {"loading"},
+    {"canonicalize"},
+    {"compress"},
+    {"conversion"},
+    {"verification", "profiling"},
+    {"debugging"},
+    {"report"},
+    {"cli"},
+]
 """From left to right: a module imports its own layer and those before it."""
 
 FORBIDDEN_NAMES = {"utils", "util", "helper", "helpers", "manager", "handler", "factory", "common", "misc", "profile", "json"}

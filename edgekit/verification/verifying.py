@@ -89,7 +89,7 @@ def verify(
     options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust, "batch": artifact.manifest.batch}
     graph, notes = reference_graph(artifact, model, **options)
     if graph is not None:
-        graph = _with_pictures(graph, artifact)
+        graph = with_pictures(graph, artifact)
         same_interface(artifact, graph)
     with placed(artifact.manifest.format, runtime, on) as place:
         verdict = _verified(Subject(artifact, place, delegate), graph, given, metric=metric, gates=gates, notes=notes)
@@ -120,7 +120,7 @@ class Subject:
         return held_against_here(self.place, here, got)
 
 
-def _with_pictures(graph: Graph, artifact: Artifact) -> Graph:
+def with_pictures(graph: Graph, artifact: Artifact) -> Graph:
     """The float model with the preprocessing that moved into the artifact's file moved into it too."""
     moved = artifact.manifest.images
     if not moved:
