@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.loading import Dims
     from edgekit.preprocess import Preprocess
-    from edgekit.profiling import compare, profile
+    from edgekit.profiling import compare, measure_gains, profile
     from edgekit.recipe import Recipe
     from edgekit.targets import Target, load_target
     from edgekit.verification import verify, verify_all
@@ -61,6 +61,7 @@ __all__ = [
     "explain",
     "load",
     "load_target",
+    "measure_gains",
     "profile",
     "verify",
     "verify_all",
@@ -78,6 +79,7 @@ _HOMES = {
     "convert_all": "conversion",
     "explain": "conversion",
     "load_target": "targets",
+    "measure_gains": "profiling",
     "profile": "profiling",
     "verify": "verification",
     "verify_all": "verification",
@@ -99,7 +101,8 @@ def load(
     Args:
         model: A module, a Keras model, an ``ExportedProgram``, a file, or ``file.py:callable``.
         example_inputs: What a PyTorch module is called with.
-        dims: Sizes of dynamic dimensions other than the batch: ``{"input": {1: 100}}``.
+        dims: Sizes of dynamic dimensions other than the batch: ``{"input": {1: 100}}``; or ranges of sizes that stay open:
+            ``{"input": {1: (16, 64, 128)}}`` is from 16 to 128, typically 64 (see `edgekit.sizes.range_of`).
         batch: Size of the batch dimension.
         trust: Run code that a Keras file brings along (Lambda layers) or names (custom layers).
         weights: A state dict or safetensors file to load into a PyTorch module first.
@@ -107,10 +110,9 @@ def load(
     Raises:
         LoadError: It cannot be read or traced as given.
     """
-    from edgekit.canonicalize import canonicalize
-    from edgekit.loading import export
+    from edgekit.canonicalize.opening import read
 
-    return canonicalize(export(model, example_inputs, dims=dims, batch=batch, trust=trust, weights=weights))
+    return read(model, example_inputs, dims=dims, batch=batch, trust=trust, weights=weights)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,21 @@
 
 from edgekit.profiling.comparing import Comparison, compare
 from edgekit.profiling.counted import CountedProfile
+from edgekit.profiling.gains import measure_gains
 from edgekit.profiling.measuring import profile
-from edgekit.profiling.presenting import comparison_rows, junit, op_rows, rows
+from edgekit.profiling.presenting import comparison_rows, gain_rows, junit, op_rows, rows
 from edgekit.profiling.profiles import Profile
 
-__all__ = ["Comparison", "CountedProfile", "Profile", "compare", "comparison_rows", "junit", "op_rows", "profile", "rows"]
+__all__ = [
+    "Comparison",
+    "CountedProfile",
+    "Profile",
+    "compare",
+    "comparison_rows",
+    "gain_rows",
+    "junit",
+    "measure_gains",
+    "op_rows",
+    "profile",
+    "rows",
+]

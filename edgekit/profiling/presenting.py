@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from edgekit.gains import Gains
 from edgekit.profiling.comparing import Comparison
 from edgekit.profiling.counted import CountedProfile
 from edgekit.profiling.gate import Regression
@@ -52,6 +53,42 @@ def comparison_rows(comparison: Comparison) -> Rows:
         ("trusted", "yes" if comparison.validity.valid else "NO"),
     ]
     return table + [("", f"because {f.text}") for f in comparison.validity.reasons]
+
+
+def gain_rows(gains: Gains) -> Rows:
+    """What pruning gained, label and text; the last row says so if nothing measured says that the model became faster."""
+    before, after, timing = gains.before, gains.after, gains.timing
+    table = [
+        ("multiply-accumulates", _change(before.macs, after.macs)),
+        ("parameters", _change(before.parameters, after.parameters)),
+    ]
+    if gains.after.zeros:
+        table.append(("zeros", f"{gains.sparsity:.1%} of the parameters left: a smaller download, no faster without sparse kernels"))
+    table += [
+        (label, _change(old, new, " bytes"))
+        for label, old, new in (("file", before.bytes, after.bytes), ("zipped (download)", before.zipped, after.zipped))
+        if old is not None and new is not None
+    ]
+    if timing is not None:
+        where = "this machine" if timing.on == "host" else timing.on
+        speeds = f"{timing.speedup:.2f} times as fast, {1 / timing.high:.2f} to {1 / timing.low:.2f}"
+        times = f"{duration(timing.before_ms)} → {duration(timing.after_ms)}  ({speeds}; {timing.rounds} rounds)"
+        table.append(("latency here" if timing.on == "host" else "latency", f"{times} by {timing.runtime} on {where}"))
+    return table + ([("no measured gain", _why_none(gains))] if gains.no_measured_gain else [])
+
+
+def _change(old: int, new: int, unit: str = "") -> str:
+    ratio = f"÷ {old / new:.2f}" if new and old >= new else f"× {new / old:.2f}" if old else ""
+    return f"{old:,} → {new:,}{unit}" + (f"  ({ratio})" if old != new and ratio else "")
+
+
+def _why_none(gains: Gains) -> str:
+    timing = gains.timing
+    if timing is None:
+        return gains.reason or ""
+    if timing.doubts:
+        return f"the measurement cannot be trusted: {'; '.join(timing.doubts)}"
+    return "the pruned model is slower" if timing.verdict == "slower" else "the pruned model is no faster, as far as can be told"
 
 
 def junit(profile: Profile | CountedProfile, held: Regression | None = None) -> str:
