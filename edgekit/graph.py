@@ -203,6 +203,27 @@ def reweigh(before: fx.Node, weight: fx.Node, change: Change, name: str) -> fx.N
     return new
 
 
+def reweigh_all(weight: fx.Node, change: Change, readers: Sequence[fx.Node]) -> fx.Node:
+    """What `reweigh` does, for several readers of a weight, which go on sharing it.
+
+    Args:
+        weight: The old weight's node.
+        change: What to do to it.
+        readers: The calls to give the new one to.
+
+    Raises:
+        ConversionError: A constraint does not survive the change.
+    """
+    value = constant_value(weight)
+    assert value is not None
+    twins = weight.graph.find_nodes(op="get_attr", target=weight.target)
+    new = constant(twins[0], change(value), str(weight.target), module_path(weight))
+    for twin in twins:
+        twin.replace_all_uses_with(new, delete_user_cb=lambda user: user in readers)
+    _take_over(weight, new, lambda c, target, changed: c.after(change, target, changed), leaving=0)
+    return new
+
+
 def revalue(weight: fx.Node, value: Tensor, *imposed: Constraint) -> fx.Node:
     """Give a weight other values of the same shape, for all its readers; what was imposed on it before holds for them too.
 
@@ -224,18 +245,25 @@ def revalue(weight: fx.Node, value: Tensor, *imposed: Constraint) -> fx.Node:
 
     for twin in twins:
         twin.replace_all_uses_with(new)
-    _take_over(weight, new, kept)
+    _take_over(weight, new, kept, leaving=0)
     for twin in twins:
         twin.graph.erase_node(twin)
     constrain(new, *(c for c in constraints_of(new) if c.kind not in kinds), *(replace(c, weight=str(new.target)) for c in imposed))
     return new
 
 
-def _take_over(old: fx.Node, new: fx.Node, follow: Callable[[Constraint, str, Tensor], Constraint | None]) -> None:
-    """Move the constraints of one weight to another; `follow` says what becomes of each, None for what does not survive."""
+def _take_over(old: fx.Node, new: fx.Node, follow: Callable[[Constraint, str, Tensor], Constraint | None], leaving: int = 1) -> None:
+    """Give the constraints of one weight to another.
+
+    Args:
+        old: Keeps its own, too, if it has more readers than are `leaving` it.
+        new: Gets what `follow` makes of each; None is for what does not survive.
+        follow: Told the constraint, the new target and the new value.
+        leaving: Readers that still read the old one, and are about to read the new one.
+    """
     module, value, moved = new.graph.owning_module, constant_value(new), []
     assert module is not None and value is not None
-    shared = sum(len(n.users) for n in old.graph.find_nodes(op="get_attr", target=old.target)) > 1
+    shared = sum(len(n.users) for n in old.graph.find_nodes(op="get_attr", target=old.target)) > leaving
     for constraint in constraints_of(old):
         after = follow(constraint, str(new.target), value)
         if after is None:
