@@ -23,6 +23,7 @@ from torch.fx.node import map_arg
 
 from edgekit.constraints import Change, Constraint
 from edgekit.errors import ConversionError
+from edgekit.sizes import OpenSize
 from edgekit.tensors import Grid, TensorSpec
 
 aten = torch.ops.aten
@@ -53,6 +54,7 @@ class Graph:
         outputs: One spec a flattened output, in order.
         source: Where it came from.
         notes: Concessions made on the way that the manifest must list (a frozen batch, a cast id).
+        open_sizes: Sizes an application chooses; the graph itself has the typical ones (`edgekit.resizing.resized` gives others).
     """
 
     module: fx.GraphModule
@@ -60,6 +62,7 @@ class Graph:
     outputs: tuple[TensorSpec, ...]
     source: Source
     notes: tuple[str, ...] = field(default=())
+    open_sizes: tuple[OpenSize, ...] = field(default=())
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run it. Inputs in the order of `inputs`; returns the flat outputs in the order of `outputs`."""

@@ -3,8 +3,8 @@
 One safetensors file. The constants are its tensors; the structure is JSON in its header, under ``graph``:
 
     {"schema": "edgekit.graph/1", "inputs": [spec], "outputs": [spec], "source": {...}, "notes": [...],
-     "nodes": [{"name", "op", "target", "args": [argument], "kwargs": {}, "module", "val"}], "aliases": {name: name},
-     "constraints": [{"kind", field: value}]}
+     "open_sizes": [{...}], "nodes": [{"name", "op", "target", "args": [argument], "kwargs": {}, "module", "sizes", "val"}],
+     "aliases": {name: name}, "constraints": [{"kind", field: value}]}
 
 An argument is JSON, or one of ``{"node": name}``, ``{"tuple": [...]}``, ``{"torch": "float32"}``,
 ``{"device": "cpu"}``, ``{"float": "inf"}``. Weights stay where they are in
@@ -30,6 +30,8 @@ import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
 from edgekit.constraints import ORDER, Constraint
 from edgekit.errors import LoadError, UsageError
 from edgekit.graph import Graph, Source
+from edgekit.resizing import SIZES
+from edgekit.sizes import OpenSize
 from edgekit.tensors import TensorSpec
 
 SCHEMA = "edgekit.graph/1"
@@ -51,6 +53,7 @@ def save_graph(graph: Graph, path: Path) -> None:
         "outputs": [s.to_json() for s in graph.outputs],
         "source": vars(graph.source),
         "notes": list(graph.notes),
+        "open_sizes": [o.to_json() for o in graph.open_sizes],
         "nodes": [_node(n) for n in graph.nodes],
         "aliases": aliases,
         "constraints": constraints,
@@ -78,7 +81,8 @@ def load_graph(path: Path) -> Graph:
     if imposed:
         module.meta["constraints"] = imposed
     sides = [tuple(TensorSpec.from_json(s) for s in document[side]) for side in ("inputs", "outputs")]
-    return Graph(module, sides[0], sides[1], Source(**document["source"]), notes=tuple(document["notes"]))
+    open_sizes = tuple(OpenSize.from_json(o) for o in document["open_sizes"])
+    return Graph(module, sides[0], sides[1], Source(**document["source"]), tuple(document["notes"]), open_sizes)
 
 
 def _constants(module: fx.GraphModule) -> dict[str, Tensor]:
@@ -132,6 +136,8 @@ def _node(node: fx.Node) -> dict[str, Any]:
     record: dict[str, Any] = {"name": node.name, "op": node.op, "target": _target_name(node)}
     record |= {"args": [_argument(a) for a in node.args], "kwargs": {k: _argument(v) for k, v in node.kwargs.items()}}
     record["module"] = node.meta.get("module_path")
+    if SIZES in node.meta:
+        record["sizes"] = [[place, list(values)] for place, values in node.meta[SIZES].items()]
     return record | ({"val": _value(node.meta["val"])} if "val" in node.meta else {})
 
 
@@ -195,6 +201,8 @@ def _structure(records: list[dict[str, Any]]) -> fx.Graph:
         nodes[record["name"]] = node
         if record["module"] is not None:
             node.meta["module_path"] = record["module"]
+        if "sizes" in record:
+            node.meta[SIZES] = {place: tuple(values) for place, values in record["sizes"]}
         if "val" in record:
             node.meta["val"] = _meta(record["val"])
     return graph

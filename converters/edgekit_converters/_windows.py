@@ -20,6 +20,8 @@ class Window:
         dilation: Distance of taps.
         before: Padding in front.
         result: Elements of the result.
+        behind: Padding behind that the model asks for.
+        change: By how much neighbouring sizes differ that the input may have; 0 where it has one.
     """
 
     size: int
@@ -28,6 +30,13 @@ class Window:
     dilation: int
     before: int
     result: int
+    behind: int = 0
+    change: int = 0
+
+    @property
+    def moving(self) -> bool:
+        """Whether the windows end elsewhere at another size of the input, so that no padding scheme holds at all sizes."""
+        return self.change % self.stride != 0
 
     @property
     def reach(self) -> int:
@@ -36,19 +45,20 @@ class Window:
 
     @property
     def after(self) -> int:
-        """Padding behind that the windows reach into; negative where they leave elements unread."""
-        return (self.result - 1) * self.stride + self.reach - self.size - self.before
+        """Padding behind that the windows reach into, at some size at least; negative where they leave elements unread."""
+        return self.behind if self.moving else (self.result - 1) * self.stride + self.reach - self.size - self.before
 
     @property
     def valid(self) -> bool:
         """Whether VALID places the same windows."""
-        return self.before == 0 and self.result == (self.size - self.reach) // self.stride + 1
+        fits = self.before == 0 and self.result == (self.size - self.reach) // self.stride + 1
+        return fits and not (self.moving and self.behind)
 
     @property
     def same(self) -> bool:
         """Whether SAME places the same windows: the result is ceil(size / stride) and the odd element of padding goes behind."""
         total = max((self.result - 1) * self.stride + self.reach - self.size, 0)
-        return self.result == -(-self.size // self.stride) and self.before == total // 2
+        return self.result == -(-self.size // self.stride) and self.before == total // 2 and not self.moving
 
 
 def zero_padding(node: fx.Node) -> list[tuple[int, int]] | None:

@@ -84,7 +84,7 @@ def _spread(node: fx.Node, operands: Any, carriers: set[fx.Node], dim: int) -> l
 def _agrees(graph: Graph, batched_graph: Graph, given: Sequence[tuple[Tensor, ...]] | None, tolerance: float) -> bool:
     """Whether two samples at once give what they give one by one."""
     random = torch.Generator().manual_seed(0)
-    samples = [_sample(graph, random) for _ in range(2)] if given is None else given[:2]
+    samples = [random_inputs(graph, random) for _ in range(2)] if given is None else given[:2]
     try:
         together = batched_graph(*[torch.cat(pair) for pair in zip(*samples, strict=True)])
     except (RuntimeError, IndexError):
@@ -93,7 +93,8 @@ def _agrees(graph: Graph, batched_graph: Graph, given: Sequence[tuple[Tensor, ..
     return all(_close(a, b, tolerance) for a, b in zip(together, apart, strict=True))
 
 
-def _sample(graph: Graph, random: torch.Generator) -> tuple[Tensor, ...]:
+def random_inputs(graph: Graph, random: torch.Generator) -> tuple[Tensor, ...]:
+    """Normal floats, and ids that every embedding table has."""
     bound = min((len(v) for v in _tables(graph.module.graph)), default=2)
     return tuple(
         torch.randint(0, bound, s.shape, generator=random).to(getattr(torch, s.dtype)) if s.dtype != "float32"

@@ -27,6 +27,7 @@ from edgekit.loading.keras_files import read_keras
 from edgekit.loading.keras_import import import_keras
 from edgekit.loading.trace import uncollected
 from edgekit.plugins import require
+from edgekit.sizes import Range
 from edgekit.tensors import TensorSpec
 
 _WORKER = "edgekit.loading.keras_worker:export"
@@ -102,7 +103,7 @@ def _in_worker(
         arguments = {
             "path": str(path.resolve()),
             "program": str(written),
-            "dims": [[name, dim, size] for name, sizes in (dims or {}).items() for dim, size in sizes.items()],
+            "dims": [[name, dim, _plain(size)] for name, sizes in (dims or {}).items() for dim, size in sizes.items()],
             "batch": batch,
             "trust": trust,
             "classes": classes or [],
@@ -118,6 +119,11 @@ def _in_worker(
         source=Source(**answer["source"]),
         notes=tuple(answer["notes"]),
     )
+
+
+def _plain(size: Any) -> Any:
+    """A size or a range in JSON."""
+    return [size.smallest, size.typical, size.largest, size.step] if isinstance(size, Range) else size
 
 
 def _arrays(example_inputs: Any) -> dict[str, np.ndarray]:

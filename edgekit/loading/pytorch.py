@@ -37,7 +37,7 @@ def export_module(
             to the CPU in float32.
         example_inputs: A tensor, array or `TensorSpec`; a tuple of positional arguments; or a dict of named ones.
         arguments: Further keyword arguments.
-        dims: Sizes that must agree with the example's.
+        dims: Sizes that must agree with the example's, or ranges of sizes, to whose typical one the example is cut or repeated.
         batch: Size of the batch dimension.
         name: What the user calls the model.
 
@@ -48,13 +48,12 @@ def export_module(
     if example_inputs is None:
         raise LoadError("a PyTorch module does not say what it is called with", next_step=f"give {examples.EXAMPLE}")
     call, batch_notes = examples.rebatch(examples.tensors(examples.as_call(model.forward, example_inputs, arguments)), batch)
-    flat = examples.flatten(model.forward, call)
-    _check_dims(flat, dims)
+    flat = _at_typical_sizes(model, examples.flatten(model.forward, call), dims)
     with evaluating(model):
         try:
             traced = trace(model, flat.calling(model), flat.tensors)
         except LoadError as error:
-            raise _diagnose(model, call, error) from error.__cause__
+            raise _diagnose(model, flat.call, error) from error.__cause__
     put_paths(traced.program)
     return Exported(
         program=traced.program,
@@ -108,10 +107,17 @@ def _plain(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     return model, tuple(f"weights in {dtype} converted to float32; the recipe chooses the precision" for dtype in sorted(odd))
 
 
-def _check_dims(flat: examples.Flat, dims: dimensions.Dims | None) -> None:
+def _at_typical_sizes(model: nn.Module, flat: examples.Flat, dims: dimensions.Dims | None) -> examples.Flat:
+    """The example with its open dimensions at their typical sizes."""
     dimensions.check_names(flat.names, dims)
-    for position, (name, tensor) in enumerate(zip(flat.names, flat.tensors, strict=True)):
-        dimensions.static_shape(name, position, tuple(tensor.shape), dims=dims, batch=1)
+    named = enumerate(zip(flat.names, flat.tensors, strict=True))
+    shapes = [dimensions.example_shape(name, position, tensor.shape, dims) for position, (name, tensor) in named]
+    if all(tuple(t.shape) == shape for t, shape in zip(flat.tensors, shapes, strict=True)):
+        return flat
+    resized = {id(t): examples.resize(t, shape) for t, shape in zip(flat.tensors, shapes, strict=True)}
+    put = lambda leaf: resized[id(leaf)] if isinstance(leaf, Tensor) else leaf  # noqa: E731
+    call = examples.Call(tuple(naming.replace_leaves(list(flat.call.args), put)), naming.replace_leaves(flat.call.kwargs, put))
+    return examples.flatten(model.forward, call)
 
 
 def _diagnose(model: nn.Module, call: examples.Call, error: LoadError) -> LoadError:

@@ -39,6 +39,7 @@ class Tensor:
         data: A constant's bytes, flat uint8.
         digest: Of `data`.
         scales: The tensor of a blockwise constant's scales.
+        signature: The shape with -1 for each size that the application chooses; None where it chooses none.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +49,7 @@ class Tensor:
     data: np.ndarray | None = None
     digest: bytes = b""
     scales: int | None = None
+    signature: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,7 @@ class _Packing:
             name=tensor.name.encode() if tensor.name else None,
             quantization=self._quantization(tensor),
             hasRank=True,
+            shapeSignature=np.asarray(tensor.signature, np.int32) if tensor.signature is not None else None,
         )
 
     def _quantization(self, tensor: Tensor) -> Any:

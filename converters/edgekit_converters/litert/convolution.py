@@ -21,7 +21,7 @@ from edgekit_converters.litert.weights import bias_tensor, weight_tensor
 
 @dataclass(frozen=True)
 class _Call:
-    """A convolution's arguments with its operands in two or three spatial dimensions; pads are per spatial dimension."""
+    """A convolution's arguments with its operands in two or three spatial dimensions; pads and changes are per spatial dimension."""
 
     node: fx.Node
     data: Value
@@ -31,6 +31,7 @@ class _Call:
     pads: tuple[tuple[int, int], ...]
     groups: int
     result: tuple[int, ...]
+    changes: tuple[int, ...]
 
 
 @emits(aten.convolution.default, integers=(INT8, INT16), fuses=True)
@@ -65,7 +66,7 @@ def _read(emission: Emission, node: fx.Node) -> _Call:
         data = _viewed(data, (1, *data.shape))
     stride, dilation = _each(argument(node, "stride"), spatial), _each(argument(node, "dilation"), spatial)
     groups = int(argument(node, "groups"))
-    call = _Call(node, data, weight, stride, dilation, tuple(total), groups, result)
+    call = _Call(node, data, weight, stride, dilation, tuple(total), groups, result, emission.change(operand)[-spatial:])
     return _flat(call) if spatial == 1 else call
 
 
@@ -87,15 +88,17 @@ def _flat(call: _Call) -> _Call:
     flat = replace(Value.constant(np.expand_dims(weight.data, 2), grid), dtype=weight.dtype)
     data = _viewed(call.data, (samples, channels, 1, length))
     result = (call.result[0], call.result[1], 1, call.result[2])
-    return replace(
-        call, data=data, weight=flat, stride=(1, *call.stride), dilation=(1, *call.dilation), pads=((0, 0), *call.pads), result=result
-    )
+    stride, dilation, pads, changes = (1, *call.stride), (1, *call.dilation), ((0, 0), *call.pads), (0, *call.changes)
+    return replace(call, data=data, weight=flat, stride=stride, dilation=dilation, pads=pads, result=result, changes=changes)
 
 
 def _windows(call: _Call) -> list[Window]:
     sizes, kernel, results = call.data.shape[2:], call.weight.shape[2:], call.result[2:]
-    rows = zip(sizes, kernel, call.stride, call.dilation, call.pads, results, strict=True)
-    return [Window(size, taps, step, spread, before, result) for size, taps, step, spread, (before, _), result in rows]
+    rows = zip(sizes, kernel, call.stride, call.dilation, call.pads, results, call.changes, strict=True)
+    return [
+        Window(size, taps, step, spread, before, result, behind, change)
+        for size, taps, step, spread, (before, behind), result, change in rows
+    ]
 
 
 def _windowed(emission: Emission, call: _Call, out: Outcome) -> tuple[int, int]:

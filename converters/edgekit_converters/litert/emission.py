@@ -8,7 +8,7 @@ operand does not already lie as asked, and once for all consumers that ask the s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,6 +81,7 @@ class Emission:
         results: All results of the nodes that have several (``topk``); ``getitem`` reads them.
         path: The user's module being written.
         notes: Concessions the manifest lists.
+        changes: Of nodes whose sizes stay open: for each dimension by how much neighbouring sizes differ, by name.
     """
 
     builder: Builder = field(default_factory=Builder)
@@ -88,6 +89,7 @@ class Emission:
     results: dict[fx.Node, tuple[Value, ...]] = field(default_factory=dict)
     path: str = ""
     notes: list[str] = field(default_factory=list)
+    changes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     _memo: dict[Any, int] = field(default_factory=dict)
 
     # ---- reading the graph
@@ -120,6 +122,10 @@ class Emission:
         """A concession the manifest lists."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def change(self, node: Any) -> tuple[int, ...]:
+        """For each dimension of a node, by how much neighbouring sizes that it may have differ; 0 for one size."""
+        return self.changes.get(node.name) or (0,) * len(shape_of(node))
 
     # ---- operands
 

@@ -85,7 +85,8 @@ def _read(emission: Emission, node: fx.Node, out: Outcome) -> tuple[Value, list[
     stride = _pair(argument(node, "stride") or kernel)
     padding = _pair(argument(node, "padding"))
     dilation = _pair(argument(node, "dilation")) if is_call(node, aten.max_pool2d.default) else (1, 1)
-    rows = zip(value.shape[2:], kernel, stride, dilation, padding, out.shape[-2:], strict=True)
+    changes = emission.change(node.args[0])[-2:]
+    rows = zip(value.shape[2:], kernel, stride, dilation, padding, out.shape[-2:], padding, changes, strict=True)
     return value, [Window(*row) for row in rows]
 
 
@@ -97,9 +98,10 @@ def _past_edges(emission: Emission, node: fx.Node, value: Value, windows: list[W
     amounts = list(argument(operand, "pad")) if is_call(operand, aten.pad.default) and _unnoticed(operand) else []
     if value.rank != 4 or not 0 < len(amounts) <= 4 or min(amounts) < 0:
         return value, windows
-    before = amounts[0::2][::-1] if len(amounts) == 4 else [0, amounts[0]]
+    before, behind = (amounts[i::2][::-1] if len(amounts) == 4 else [0, amounts[i]] for i in (0, 1))
     inner = emission.value(operand.args[0])
-    moved = [replace(w, size=s, before=w.before + b) for w, s, b in zip(windows, inner.shape[2:], before, strict=True)]
+    sides = zip(windows, inner.shape[2:], before, behind, strict=True)
+    moved = [replace(w, size=s, before=w.before + b, behind=w.behind + a) for w, s, b, a in sides]
     real = all(w.before < w.kernel and (w.result - 1) * w.stride - w.before < w.size for w in moved)
     return (inner, moved) if real and inner.grid == value.grid else (value, windows)
 

@@ -9,6 +9,8 @@ from torch import fx
 
 from edgekit.graph import Graph, module_path
 from edgekit.plugins import Emitted, EmittedOp, Encoding
+from edgekit.resizing import resized
+from edgekit.sizes import corners, typical
 from edgekit.tensors import TensorSpec
 from edgekit_converters.litert.builder import Builder, Operator
 from edgekit_converters.litert.edges import read_inputs, write_outputs
@@ -16,19 +18,15 @@ from edgekit_converters.litert.emission import Emission
 from edgekit_converters.litert.fusion import outcome
 from edgekit_converters.litert.metadata import append_labels, metadata
 from edgekit_converters.litert.registry import EMITTERS
+from edgekit_converters.litert.sizes import Walked, changes_of, merged
 
 MODEL_FILE = "model.tflite"
 
 
 def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
     """Write `graph` as ``model.tflite`` in `folder`."""
-    emission = Emission()
-    inputs = read_inputs(emission, graph, encoding)
-    for node in graph.nodes:
-        if node.op == "call_function" and node not in emission.values:
-            _write(emission, node)
-    outputs = write_outputs(emission, graph, encoding)
-    builder = emission.builder
+    walked = _walk(graph, encoding) if not graph.open_sizes else _walk_sizes(graph, encoding)
+    builder, inputs, outputs = walked.builder, walked.inputs, walked.outputs
     model = builder.serialize(inputs, outputs, encoding.description or "", metadata(encoding, tuple(inputs), _specs(builder, outputs)))
     path = folder / MODEL_FILE
     with path.open("wb") as file:
@@ -36,9 +34,25 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
     append_labels(path, encoding)
     live = builder.live(tuple(outputs.values()))
     ops = tuple(EmittedOp(op.name, op.module, _dtype(builder, op), _shapes(builder, op)) for op in live)
-    return Emitted(
-        MODEL_FILE, _specs(builder, inputs), _specs(builder, outputs), ops, (*emission.notes, *_concessions(builder, live, inputs, outputs))
-    )
+    notes = (*walked.notes, *_concessions(builder, live, inputs, outputs))
+    return Emitted(MODEL_FILE, _specs(builder, inputs), _specs(builder, outputs), ops, notes)
+
+
+def _walk(graph: Graph, encoding: Encoding, changes: Mapping[str, tuple[int, ...]] | None = None) -> Walked:
+    emission = Emission(changes=changes or {})
+    inputs = read_inputs(emission, graph, encoding)
+    for node in graph.nodes:
+        if node.op == "call_function" and node not in emission.values:
+            _write(emission, node)
+    outputs = write_outputs(emission, graph, encoding)
+    return Walked(emission.builder, inputs, outputs, tuple(emission.notes))
+
+
+def _walk_sizes(graph: Graph, encoding: Encoding) -> Walked:
+    """One file for all sizes: written at the typical ones and at the corners, and merged."""
+    changes = changes_of(graph)
+    points = dict.fromkeys([typical(graph.open_sizes), *corners(graph.open_sizes)])
+    return merged([_walk(resized(graph, sizes), encoding, changes) for sizes in points])
 
 
 def _write(emission: Emission, node: fx.Node) -> None:
