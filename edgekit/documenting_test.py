@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import pytest
+
+from edgekit import recipe
+from edgekit.documenting import Option, PassText, pass_text
+from edgekit.errors import UsageError
+
+KINDS = {"mild": "a little", "strong": "a lot"}
+
+
+@dataclass(frozen=True)
+class Shrink:
+    """Makes things
+    smaller.
+
+    It is quick.
+
+    Given: a graph,
+    lowered.
+    Result: a smaller one.
+
+    Source: Someone 2020, "Less", section 2.
+
+    Attributes:
+        share: Of the weights, 0
+            to 1.
+        kind: A key of `KINDS`.
+        limit: Bytes at most, or None.
+        sizes: Widths, bits.
+        overrides: Module path glob to share.
+    """
+
+    name: ClassVar[str] = "shrink"
+
+    share: float
+    kind: str = "mild"
+    limit: int | None = None
+    sizes: tuple[int, ...] = (4, 8)
+    overrides: Mapping[str, float] = field(default_factory=dict)
+
+
+@pytest.fixture
+def shrink(monkeypatch):
+    monkeypatch.setitem(recipe.PASSES, "shrink", f"{__name__}:Shrink")
+
+
+def test_a_docstring_becomes_data(shrink):
+    assert pass_text("shrink") == PassText(
+        name="shrink",
+        summary="Makes things smaller.",
+        given="a graph, lowered.",
+        result="a smaller one.",
+        source='Someone 2020, "Less", section 2.',
+        details=("It is quick.",),
+        options=(
+            Option("share", "float", "", "Of the weights, 0 to 1.", {}),
+            Option("kind", "str", '"mild"', "A key of `KINDS`.", KINDS),
+            Option("limit", "int | None", "none", "Bytes at most, or None.", {}),
+            Option("sizes", "tuple[int, ...]", "[4, 8]", "Widths, bits.", {}),
+            Option("overrides", "Mapping[str, float]", "{}", "Module path glob to share.", {}),
+        ),
+    )
+
+
+def test_an_unknown_pass_is_an_error():
+    with pytest.raises(UsageError, match="unknown pass 'shrunk'"):
+        pass_text("shrunk")
