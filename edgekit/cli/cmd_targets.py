@@ -65,6 +65,7 @@ def _as_data(target: Target) -> dict[str, Any]:
         "description": target.description,
         "format": target.format,
         "recipe": target.recipe,
+        "trained_recipe": target.trained_recipe,
         "runtimes": list(target.runtimes),
         "input_dtype": target.input_dtype,
         "output_dtype": target.output_dtype,

@@ -93,6 +93,7 @@ class Target:
         rules: What that format can express.
         recipe: Name of the default recipe.
         runtimes: Runtimes that execute it, best first.
+        trained_recipe: Name of the default recipe where there are data to train on, or None for `recipe`.
         input_dtype: Default dtype of float inputs in a statically quantized artifact.
         output_dtype: The same for outputs.
         channel_alignment: Channel counts that run at full speed are multiples of this.
@@ -111,6 +112,7 @@ class Target:
     rules: Rules
     recipe: str
     runtimes: tuple[str, ...]
+    trained_recipe: str | None = None
     input_dtype: str = "float32"
     output_dtype: str = "float32"
     channel_alignment: int = 1

@@ -1,0 +1,61 @@
+"""What a recipe becomes when the model must get smaller, or may be trained: the passes for it, in the places where they work.
+
+    shrunk(load_recipe("int8"), pruning={"macs": 0.5}, training={"epochs": 20})
+
+is ``prune_channels``, ``fine_tune``, then the passes of int8. What comes out is a recipe like any other: readable, saved, replayable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from edgekit.errors import UsageError
+from edgekit.ordering import PRUNING, check_order
+from edgekit.recipe import Pass, Recipe, pass_class
+from edgekit.recipes import load_recipe
+from edgekit.targets import Target
+
+PRUNE, TRAIN = "prune_channels", "fine_tune"
+
+
+def target_recipe(target: Target, *, trained: bool) -> Recipe:
+    """A target's default recipe: the one for models that may be trained where it has such, and there are data to train on."""
+    return load_recipe(target.trained_recipe if trained and target.trained_recipe is not None else target.recipe)
+
+
+def shrunk(recipe: Recipe, pruning: Mapping[str, Any] | None = None, training: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe with channels removed before everything else, and with training where weights can still recover.
+
+    Args:
+        recipe: What is done besides.
+        pruning: Options of ``prune_channels``; None to remove nothing.
+        training: Options of ``fine_tune``, which goes after the last pass that prunes, or to the end where none does: then what is trained
+            are clustered or rounded weights. A recipe that has ``fine_tune`` keeps its places and takes these options. None not to train.
+
+    Raises:
+        UsageError: The recipe removes channels already, an option cannot be used, or the passes do not work in this order.
+    """
+    passes = recipe.passes
+    if pruning is not None:
+        if _has(passes, PRUNE):
+            raise UsageError(f"recipe {recipe.name!r} has its own {PRUNE}", accepted="a budget, or a recipe that prunes channels; not both")
+        passes = (pass_class(PRUNE)(**pruning), *passes)
+    if training is not None:
+        passes = _trained(passes, training)
+    check_order(passes, recipe.name)
+    added = [word for word, name in (("pruned", PRUNE), ("trained", TRAIN)) if _has(passes, name) and not _has(recipe.passes, name)]
+    return replace(recipe, name="_".join((*added, recipe.name)), passes=passes)
+
+
+def _trained(passes: tuple[Pass, ...], options: Mapping[str, Any]) -> tuple[Pass, ...]:
+    if _has(passes, TRAIN):
+        return tuple(replace(step, **options) if step.name == TRAIN else step for step in passes)  # type: ignore[type-var]
+    places = [place for place, step in enumerate(passes, 1) if step.name in PRUNING]
+    place = places[-1] if places else len(passes)
+    return (*passes[:place], pass_class(TRAIN)(**options), *passes[place:])
+
+
+def _has(passes: tuple[Pass, ...], name: str) -> bool:
+    return any(step.name == name for step in passes)
