@@ -6,43 +6,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from edgekit.compress.training.batches import AUGMENTATIONS
+from edgekit.compress.training.losses import TERMS
+from edgekit.compress.training.preparation import DEVICES, OPTIMIZERS, prepared
+from edgekit.compress.training.schedule import SCHEDULES
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.recipe import Context
-
-TERMS: dict[str, str] = {
-    "labels": "cross-entropy with the labels of the training data",
-    "soft": "divergence from the teacher's softened class probabilities (Hinton, Vinyals and Dean 2015, section 2)",
-    "hard": "cross-entropy with the class the teacher finds most likely",
-    "features": "squared distance of values inside from the teacher's (Romero et al. 2015, 'FitNets', section 2.2)",
-    "outputs": "squared distance from the teacher's outputs, in shares of their variance",
-    "inputs": "squared distance of the outputs from the inputs, for autoencoders",
-}
-"""What a loss is made of."""
-
-OPTIMIZERS: dict[str, str] = {
-    "sgd": "stochastic gradient descent with Nesterov momentum",
-    "adam": "Adam (Kingma and Ba 2015), weight decay apart from the gradients (Loshchilov and Hutter 2019)",
-}
-
-SCHEDULES: dict[str, str] = {
-    "cosine": "from the learning rate to nothing along half a cosine (Loshchilov and Hutter 2017)",
-    "linear": "from the learning rate to nothing along a line",
-    "constant": "the learning rate all along",
-}
-
-AUGMENTATIONS: dict[str, str] = {
-    "flip": "half of the images mirrored, left to right",
-    "shift": "images moved by up to an eighth of their size, edges mirrored",
-    "mixup": "random pairs of samples blended (Zhang et al. 2018)",
-}
 
 KEPT: dict[str, str] = {
     "best": "the epoch best on validation data, the graph as it came in among them",
     "last": "the last epoch",
 }
 
-DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_EPOCHS = 10
 
 
@@ -146,7 +122,9 @@ class FineTune:
             DataError: There are no training data, they do not fit the model, or a loss needs labels that are not there.
             UsageError: A module path or a device that does not exist, or a loss the model has no outputs for.
         """
-        raise NotImplementedError
+        training = prepared(self, graph, context)
+        training.run()
+        return training.student.to_graph().noting(*training.notes())
 
 
 def _choice(what: str, got: object, accepted: Collection[str]) -> None:
