@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import fx
 
-from edgekit.compress.overrides import for_module
+from edgekit.compress.overrides import for_module, matches
 from edgekit.compress.quantize.plan import Plan
 from edgekit.graph import Graph, argument, constant_value, is_call, module_path, op_name
 from edgekit.schemes import Scheme
@@ -27,7 +27,7 @@ def annotate(graph: Graph, rules: Rules, default: Scheme, overrides: Mapping[str
         overrides: Module path glob to scheme; the last match wins.
     """
     calls = [n for n in graph.nodes if is_call(n)]
-    schemes = {n: for_module(module_path(n), default, overrides) for n in calls}
+    schemes = _schemes(calls, rules, default, overrides)
     integer, floats = set(), {}
     for node in calls:
         if not schemes[node].static or not _computes_floats(node):
@@ -40,6 +40,18 @@ def annotate(graph: Graph, rules: Rules, default: Scheme, overrides: Mapping[str
     plan = Plan(schemes, integer, {}, floats=floats, float_results=rules.float_results)
     plan.fused.update(_fused_sums(calls, plan, rules) if plan.float_results else _fused(calls, plan, rules))
     return plan
+
+
+def _schemes(calls: list[fx.Node], rules: Rules, default: Scheme, overrides: Mapping[str, Scheme]) -> dict[fx.Node, Scheme]:
+    """Schemes by module path. An activation that a kernel applies has that kernel's, unless an override names its own module."""
+    schemes = {n: for_module(module_path(n), default, overrides) for n in calls}
+    for node in calls:
+        reader = next(iter(node.users)) if len(node.users) == 1 else None
+        if reader is None or op_name(reader) not in rules.fuse.get(op_name(node), ()) or len(float_operands(reader)) > 1:
+            continue
+        if not any(matches(module_path(reader), glob) for glob in overrides):
+            schemes[reader] = schemes[node]
+    return schemes
 
 
 def float_operands(node: fx.Node) -> list[fx.Node]:

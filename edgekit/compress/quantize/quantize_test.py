@@ -275,6 +275,22 @@ def test_widths_mix():
     assert any(n.startswith("requantized:") for n in result.notes)
 
 
+def test_an_override_of_a_layer_holds_for_the_activation_its_kernel_applies():
+    def net(x0, w1, b1, w2, b2):
+        return conv(aten.relu.default(conv(x0, w1, b1)), w2, b2)
+
+    graph = graph_of(net, [IMAGE], w1=weights(3, 3, 3, 3), b1=weights(3), w2=weights(3, 3, 3, 3, seed=1), b2=weights(3))
+    for node, path in zip([*calls(graph, "convolution"), call_of(graph, "relu")], ("block.a", "block.b", "block"), strict=True):
+        node.meta["module_path"] = path  # a functional relu belongs to the module that calls it
+    result = quantized(graph, overrides={"block.[ab]": "w8a16"})
+    relu = call_of(result, "relu")
+    assert is_call(relu.args[0], aten.convolution.default)
+    assert result_grid(relu).dtype == "int16"
+    assert grid_of(calls(result, "convolution")[1].args[0]) == result_grid(relu)
+    result = quantized(graph, overrides={"block": "w8a16", "block.[ab]": "float32"})
+    assert result_grid(call_of(result, "relu")).dtype == "int16", "an override of its own counts"
+
+
 def test_int16_is_symmetric():
     graph = quantized(small_net(), scheme="w8a16")
     activations = [grid_of(n) for n in graph.nodes if is_call(n, aten.fake_quantize_per_tensor_affine.default)]
