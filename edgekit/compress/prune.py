@@ -109,7 +109,7 @@ class Prune:
             share = for_module(module_path(reader), None, self.overrides)
             if share != 0:
                 mask = next((c for c in constraints_of(node) if isinstance(c, Mask)), None)
-                value, axis = checked_weight(reader, rules), channel_axis(reader, rules)
+                value, axis = checked_weight(reader, node), channel_axis(reader, rules)
                 found[str(node.target)] = _Weight(node, module_path(reader), value, axis, None if mask is None else mask.kept, share)
         return list(found.values())
 

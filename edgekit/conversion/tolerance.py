@@ -92,6 +92,9 @@ class _Jittered(fx.Interpreter):
         if op_name(n) == "fake_quantize_dynamic" or _rounds_at_run_time(n):
             args = (self._shifted(args[0], _dynamic_steps(args[0])), *args[1:])
         result = self.call_function(n.target, args, dict(kwargs))
+        return tuple(map(self._disturbed, result)) if isinstance(result, tuple) else self._disturbed(result)
+
+    def _disturbed(self, result: Any) -> Any:
         if isinstance(result, Tensor) and result.is_floating_point():
             return result * (1 + self.error * torch.randn(result.shape, generator=self.generator))
         return result

@@ -26,7 +26,7 @@ Emit = Callable[["Emission", fx.Node], "Value"]
 
 FAMILIES = (
     "activation", "attention", "comparison", "convolution", "elementwise", "indexing", "linear", "normalization", "pooling", "quantize",
-    "reduction", "resize", "shape",
+    "recurrent", "reduction", "resize", "shape",
 )  # fmt: skip
 
 EMITTERS: Registry[Emit] = Registry("edgekit_converters.coreml", FAMILIES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, fx
 
-from edgekit.compress.quantize.annotate import weight_operand
+from edgekit.compress.quantize.annotate import weight_operands
 from edgekit.compress.quantize.weights import channel_axis, checked_weight
 from edgekit.constraints import BITS, Codebook, Mask
 from edgekit.graph import Graph, constraints_of, module_path, op_name
@@ -81,11 +81,11 @@ def layers(graph: Graph, rules: Rules) -> list[Layer]:
         ConversionError: A weight is NaN or infinite.
     """
     found: dict[str, Layer] = {}
-    for reader in graph.nodes:
-        node = weight_operand(reader, rules)
-        if node is None or op_name(reader) not in rules.weight_only or str(node.target) in found:
+    weights = ((reader, node) for reader in graph.nodes for node in weight_operands(reader, rules))
+    for reader, node in weights:
+        if op_name(reader) not in rules.weight_only or str(node.target) in found:
             continue
-        value, constraints = checked_weight(reader, rules), constraints_of(node)
+        value, constraints = checked_weight(reader, node), constraints_of(node)
         if any(isinstance(c, Codebook) for c in constraints) or float(value.abs().max()) > LARGEST_HALF:
             continue
         mask = next((c for c in constraints if isinstance(c, Mask)), None)

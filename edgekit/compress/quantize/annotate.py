@@ -9,12 +9,15 @@ from torch import fx
 
 from edgekit.compress.overrides import for_module, matches
 from edgekit.compress.quantize.plan import Plan
-from edgekit.graph import Graph, argument, constant_value, is_call, module_path, op_name
+from edgekit.graph import Graph, argument, aten, constant_value, is_call, module_path, op_name
 from edgekit.schemes import Scheme
 from edgekit.targets import Rules
 
 EXACT_CLAMPS = ((0.0, None), (0.0, 6.0), (-1.0, 1.0), (0.0, 1.0))
 """Bounds that formats have a fused activation for; any others must be what the grid saturates at."""
+
+RECURRENT = (aten.lstm.input, aten.gru.input)
+"""Calls that have several weights."""
 
 
 def annotate(graph: Graph, rules: Rules, default: Scheme, overrides: Mapping[str, Scheme]) -> Plan:
@@ -73,6 +76,15 @@ def weight_operand(node: fx.Node, rules: Rules) -> fx.Node | None:
     return weight if constant_value(weight) is not None else None
 
 
+def weight_operands(node: fx.Node, rules: Rules) -> list[fx.Node]:
+    """The constants that hold a call's weights: the matrices of a recurrent layer; else `weight_operand`, if there is one."""
+    if is_call(node, *RECURRENT):
+        constants = [(p, constant_value(p)) for p in argument(node, "params")]
+        return list(dict.fromkeys(p for p, value in constants if value is not None and value.dim() == 2))
+    weight = weight_operand(node, rules)
+    return [] if weight is None else [weight]
+
+
 def bias_operand(node: fx.Node, rules: Rules) -> fx.Node | None:
     """The bias of a weighted operator, else None."""
     if weight_operand(node, rules) is None or op_name(node) == "embedding":
@@ -90,7 +102,7 @@ def clamp_bounds(node: fx.Node) -> tuple[float | None, float | None]:
 
 
 def _computes_floats(node: fx.Node) -> bool:
-    return bool(float_operands(node)) and (is_float(node) or op_name(node) == "argmax")
+    return bool(float_operands(node)) and (is_float(node) or op_name(node) == "argmax" or is_call(node, *RECURRENT))
 
 
 def _without_kernel(node: fx.Node, rules: Rules, scheme: Scheme) -> str | None:

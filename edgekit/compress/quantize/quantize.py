@@ -129,7 +129,7 @@ def _weight_scales(plan: Plan, rules: Rules, remarks: Remarks) -> dict[fx.Node, 
     for node in _weighted(plan, rules):
         weight, axis = weight_operand(node, rules), channel_axis(node, rules)
         assert weight is not None
-        own = channel_scales(checked_weight(node, rules), axis, weight_bits(node, plan.schemes[node], rules, remarks))
+        own = channel_scales(checked_weight(node, weight), axis, weight_bits(node, plan.schemes[node], rules, remarks))
         scales[node] = table_scales(weight, own, axis)
     return scales
 

@@ -6,11 +6,11 @@ import torch
 from torch import fx
 
 import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
-from edgekit.compress.quantize.annotate import weight_operand
+from edgekit.compress.quantize.annotate import weight_operands
 from edgekit.compress.quantize.insert import per_block, per_channel
 from edgekit.compress.quantize.warning import Remarks, named
 from edgekit.compress.quantize.weights import LIMIT, block_scales, channel_axis, channel_scales, checked_weight, table_scales, transposed
-from edgekit.graph import call, op_name
+from edgekit.graph import call, is_call, op_name
 from edgekit.schemes import Scheme
 from edgekit.targets import Rules
 
@@ -29,18 +29,28 @@ def compress_weights(schemes: dict[fx.Node, Scheme], integer: set[fx.Node], rule
     done: dict[tuple[fx.Node, Scheme], fx.Node] = {}
     rounded: dict[fx.Node, fx.Node] = {}
     for node, scheme in schemes.items():
-        weight = weight_operand(node, rules)
-        if node in integer or weight is None or scheme.weight_bits == 32 or scheme.static or op_name(node) not in rules.weight_only:
+        if node in integer or not _compresses(node, scheme, rules):
             continue
-        if (weight, scheme) not in done:
-            done[weight, scheme] = _compressed(node, weight, scheme, rules, remarks)
-        node.replace_input_with(weight, done[weight, scheme])
+        for weight in weight_operands(node, rules):
+            if (weight, scheme) not in done:
+                done[weight, scheme] = _compressed(node, weight, scheme, rules, remarks)
+            node.replace_input_with(weight, done[weight, scheme])
         if scheme.dynamic and hybrid(node, rules):
             x = node.args[0]
             assert isinstance(x, fx.Node)
             if x not in rounded:
                 rounded[x] = call(x.next, torch.ops.edgekit.fake_quantize_dynamic.default, x, like=x)
             node.replace_input_with(x, rounded[x])
+
+
+def _compresses(node: fx.Node, scheme: Scheme, rules: Rules) -> bool:
+    """Whether a scheme stores the weights of an operator in fewer bits and computes in floats.
+
+    A static scheme does where no integer kernel of the format ever computes such an operator: the file is smaller all the same.
+    """
+    if scheme.weight_bits == 32 or not is_call(node) or op_name(node) not in rules.weight_only:
+        return False
+    return not scheme.static or not any(op_name(node) in width.kernels for width in rules.activations.values())
 
 
 def hybrid(node: fx.Node, rules: Rules) -> bool:
@@ -57,7 +67,7 @@ def weight_bits(node: fx.Node, scheme: Scheme, rules: Rules, remarks: Remarks) -
 
 
 def _compressed(node: fx.Node, weight: fx.Node, scheme: Scheme, rules: Rules, remarks: Remarks) -> fx.Node:
-    value = checked_weight(node, rules)
+    value = checked_weight(node, weight)
     if scheme.weight_bits == 16:
         if float(value.abs().max()) > LARGEST_HALF:
             remarks.warn(f"{named(node)}: its weight exceeds the range of float16 and stays float32")

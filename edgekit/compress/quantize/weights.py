@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor, fx
 
-from edgekit.compress.quantize.annotate import weight_operand
 from edgekit.constraints import Codebook
 from edgekit.errors import ConversionError
 from edgekit.graph import argument, constant_value, constraints_of, module_path, op_name, shape_of
@@ -22,7 +21,7 @@ SHRINKS = tuple(1 - 0.02 * step for step in range(26))
 
 def channel_axis(node: fx.Node, rules: Rules) -> int:
     """Axis of the canonical weight of a node along which it has its scales: the output channels, unless the rules say otherwise."""
-    return rules.transposed_axis if transposed(node) else rules.weighted[op_name(node)]
+    return rules.transposed_axis if transposed(node) else rules.weighted.get(op_name(node), 0)
 
 
 def transposed(node: fx.Node) -> bool:
@@ -30,13 +29,13 @@ def transposed(node: fx.Node) -> bool:
     return op_name(node) == "convolution" and bool(argument(node, "transposed"))
 
 
-def checked_weight(node: fx.Node, rules: Rules) -> Tensor:
-    """The weight of a node.
+def checked_weight(node: fx.Node, operand: fx.Node) -> Tensor:
+    """The value of a weight of a node.
 
     Raises:
         ConversionError: It holds NaN or infinity, which no integer grid does.
     """
-    weight = constant_value(weight_operand(node, rules))
+    weight = constant_value(operand)
     assert weight is not None
     if not math.isfinite(float(weight.abs().amax())):
         raise ConversionError(

@@ -48,6 +48,7 @@ REWRITES: Mapping[str, Rewrite] = {
     "neg": neg.REWRITE,
     "pixel_shuffle": pixel_shuffle.REWRITE,
     "pixel_unshuffle": pixel_unshuffle.REWRITE,
+    "projected_lstm": lstm.PROJECTED,
     "rms_norm": rms_norm.REWRITE,
     "scaled_dot_product_attention": scaled_dot_product_attention.REWRITE,
     "silu": silu.REWRITE,

@@ -29,6 +29,12 @@ def _lstm(node: fx.Node) -> None:
     Layers(node, argument(node, "input"), [_cell(node, w, biased) for w in cells], states, bidirectional, batch_first).unroll()
 
 
+def _projected(node: fx.Node) -> None:
+    """Layers whose states are made narrower (Sak et al. 2014), which formats with an operator for all others lack."""
+    if len(weights(node)[0]) in (3, 5):
+        _lstm(node)
+
+
 def _cell(node: fx.Node, tensors: list[Tensor], biased: bool) -> Cell:
     pen, size = Pen(node), tensors[0].shape[0] // 4
     weight, recurrent = _reordered(tensors[0]), _reordered(tensors[1])
@@ -56,3 +62,4 @@ def _reordered(tensor: Tensor) -> Tensor:
 
 
 REWRITE = Rewrite((aten.lstm.input,), _lstm)
+PROJECTED = Rewrite((aten.lstm.input,), _projected)
