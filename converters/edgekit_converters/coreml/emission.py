@@ -133,6 +133,12 @@ class Emission:
         self.operations.append(Operation(kind, name, given, self.module))
         return tuple(Variable(name, tuple(shape), dtype, index) for index, (shape, dtype) in enumerate(outcomes))
 
+    def constant_op(self, constant: Constant, kind: str, values: np.ndarray, **arguments: Any) -> Variable:
+        """Write the operation that ends in a constant, and record what it must come to: `values`."""
+        name = self.unused(constant.label) if constant.label else self.fresh("constant")
+        self.add_weight(name, constant, values)
+        return self.op(kind, Result(values.shape, values.dtype.name, name), **arguments)
+
     def number(self, value: float) -> np.ndarray:
         """A scalar in the compute dtype."""
         return rounded(np.asarray(value, np.float32), self.compute)

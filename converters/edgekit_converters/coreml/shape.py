@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import fx
 
-from edgekit.graph import argument, aten, shape_of
+from edgekit.graph import argument, aten, is_call, shape_of
 from edgekit_converters.coreml.emission import Emission, Result
 from edgekit_converters.coreml.registry import emits
 from edgekit_converters.coreml.values import Value, Variable
@@ -26,11 +26,15 @@ def reshape(emission: Emission, node: fx.Node) -> Value:
 
 @emits(aten.slice.Tensor)
 def slice_(emission: Emission, node: fx.Node) -> Value:
-    """``slice_by_index``."""
-    x = emission.written(node.args[0])
-    dim = argument(node, "dim") % len(x.shape)
-    start, step = argument(node, "start") or 0, argument(node, "step")
-    return sliced(emission, x, {dim: (start, shape_of(node)[dim], step)})
+    """``slice_by_index``, together with the slices of other dimensions before it."""
+    source, cuts = node, dict[int, tuple[int, int, int]]()
+    while is_call(source, aten.slice.Tensor) and (source is node or len(source.users) == 1):
+        dim = argument(source, "dim") % len(shape_of(source))
+        if dim in cuts:
+            break
+        cuts[dim] = (argument(source, "start") or 0, shape_of(source)[dim], argument(source, "step"))
+        source = argument(source, "self")
+    return sliced(emission, emission.written(source), cuts)
 
 
 def sliced(emission: Emission, x: Variable, cuts: dict[int, tuple[int, int, int]]) -> Variable:

@@ -38,6 +38,15 @@ def test_slice(data):
     check(graph_of(lambda x: aten.slice.Tensor(x, dim, start, end, step), [X]), X)
 
 
+def test_slices_in_a_row_are_one():
+    def shortcut(x):
+        pixels = aten.slice.Tensor(aten.slice.Tensor(x, 2, 1, 4, 2), 3, 0, 6, 3)
+        return aten.pad.default(pixels, [0, 0, 0, 0, 1, 2], "constant", 0.0), aten.slice.Tensor(pixels, 3, 1, 2, 1)
+
+    kinds = check(graph_of(shortcut, [X]), X, ios="16", compute="float16").kinds
+    assert (kinds.count("slice_by_index"), kinds.count("conv")) == (2, 0)
+
+
 @given(data=st.data())
 @settings(max_examples=30, deadline=None)
 def test_pad(data):

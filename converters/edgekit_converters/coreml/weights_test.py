@@ -10,8 +10,8 @@ from edgekit.constraints import Codebook, Mask
 from edgekit.errors import ConversionError
 from edgekit.graph import Graph, aten, constant, constrain, finish
 from edgekit.testing.graphs import graph_of
+from edgekit_converters.coreml.palettes import pack_bits
 from edgekit_converters.coreml.testing import check, encoding, normal, write
-from edgekit_converters.coreml.weights import pack_bits
 
 import edgekit.ops  # noqa: F401 isort:skip
 
@@ -131,6 +131,46 @@ def test_sparse_int8():
     written = check(graph, X, compute="float16")
     assert written.forms == ["constexpr_sparse_blockwise_shift_scale", "constexpr_sparse_to_dense"]
     assert check(graph, X, ios="17").forms == ["constexpr_affine_dequantize"]
+
+
+def clustered_and_rounded(groups, bits=3, *, scales=None, sparse=False):
+    """A weight of few values, then rounded to int8 with the scales that its channels share, or with others."""
+    shared = (normal(groups, seed=7).abs() * 0.01 + 0.01).repeat_interleave(24 // groups) if scales is None else scales
+    book = Codebook("w", bits, table(bits, groups), 0, sparse)
+    mask = Mask("w", normal(*SIZE, seed=4) > 0.3)
+    weight = book.project(normal(*SIZE, seed=3))
+    weight, imposed = (mask.project(weight), (mask, book)) if sparse else (weight, (book,))
+    graph = rounded(shared, torch.zeros(24, dtype=torch.int32), 0, -127, 127, weight=weight)
+    constrain(next(n for n in graph.nodes if n.target == "w"), *imposed)
+    return graph
+
+
+@pytest.mark.parametrize("compute", ["float32", "float16"])
+@pytest.mark.parametrize("groups", [1, 6])
+def test_tables_of_integers(groups, compute):
+    written = check(clustered_and_rounded(groups), X, compute=compute)
+    assert written.forms == ["constexpr_blockwise_shift_scale", "constexpr_lut_to_dense"]
+    assert written.bytes < check(rounded(SCALES, ZEROS, 0, -127, 127), X, compute=compute).bytes
+
+
+def test_sparse_tables_of_integers():
+    written = check(clustered_and_rounded(6, sparse=True), X, compute="float16")
+    assert written.forms == ["constexpr_blockwise_shift_scale", "constexpr_lut_to_sparse", "constexpr_sparse_to_dense"]
+
+
+def test_older_versions_have_one_table_of_what_the_integers_are():
+    assert check(clustered_and_rounded(1, 4), X, ios="17", compute="float16").forms == ["constexpr_lut_to_dense"]
+
+
+@pytest.mark.parametrize("graph, ios, why", [
+    (lambda: clustered_and_rounded(6, 4), "17", "grouped palettes need a newer iOS"),
+    (lambda: clustered_and_rounded(1, scales=SCALES), "18", "scales of their own"),
+])  # fmt: skip
+def test_tables_that_do_not_survive_rounding_are_noted(graph, ios, why):
+    written = check(graph(), X, ios=ios, compute="float16")
+    assert "constexpr_lut_to_dense" not in written.forms
+    (note,) = written.emitted.notes
+    assert note.startswith("palettes: the clustered weight of 'head' is stored as int8 without tables") and why in note
 
 
 def test_half_precision_weights_of_float32_arithmetic():
