@@ -37,6 +37,7 @@ SCHEMA = "edgekit.recipe/1"
 
 PASSES: dict[str, str] = {
     "prune": "edgekit.compress.prune:Prune",
+    "prune_channels": "edgekit.compress.prune_channels:PruneChannels",
     "fine_tune": "edgekit.compress.training:FineTune",
     "equalize": "edgekit.compress.equalize:Equalize",
     "cluster": "edgekit.compress.cluster:Cluster",

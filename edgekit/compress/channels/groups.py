@@ -105,6 +105,11 @@ class Channels:
     groups: tuple[Group, ...]
 
     @property
+    def count(self) -> int:
+        """One more than the largest number of a channel."""
+        return 1 + max((channel for group in self.groups for channel in group.channels), default=FIXED)
+
+    @property
     def removable(self) -> tuple[Group, ...]:
         """The groups that are not frozen."""
         return tuple(group for group in self.groups if not group.frozen)

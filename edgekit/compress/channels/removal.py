@@ -18,7 +18,7 @@ from edgekit.compress.channels.groups import Channels, Slot
 from edgekit.compress.channels.partition import Labels
 from edgekit.compress.channels.trace import Axes
 from edgekit.constraints import Change
-from edgekit.graph import Graph, argument, finish, infer, op_name, reweigh_all
+from edgekit.graph import Graph, argument, finish, op_name, reweigh_all
 
 
 def removed(graph: Graph, channels: Channels, gone: Collection[int]) -> Graph:
@@ -34,7 +34,7 @@ def removed(graph: Graph, channels: Channels, gone: Collection[int]) -> Graph:
     """
     result = graph.copy()
     nodes = {node.name: node for node in result.nodes}
-    sizes = _Sizes(channels.values, np.array(sorted(gone), np.int64))
+    sizes = _Sizes(channels, gone)
     for node in result.nodes:
         if node.op == "call_function" and (adapt := _ADAPTED.get(op_name(node))):
             adapt(node, sizes)
@@ -44,7 +44,7 @@ def removed(graph: Graph, channels: Channels, gone: Collection[int]) -> Graph:
             _select(nodes, slots, kept)
     for node in result.nodes:
         if node.op == "call_function":
-            node.meta["val"] = infer(node.target, node.args, node.kwargs)
+            node.meta["val"] = sizes.value(node)
     finish(result.module)
     return result
 
@@ -52,12 +52,14 @@ def removed(graph: Graph, channels: Channels, gone: Collection[int]) -> Graph:
 class _Sizes:
     """What is left of dimensions."""
 
-    def __init__(self, values: Mapping[str, Axes | tuple[Axes, ...]], gone: Labels) -> None:
-        self._values, self._gone = values, gone
+    def __init__(self, channels: Channels, gone: Collection[int]) -> None:
+        self._values = channels.values
+        self._stays = np.ones(channels.count, bool)
+        self._stays[list(gone)] = False
 
     def kept(self, labels: Labels) -> Labels:
         """Indices that stay."""
-        return np.flatnonzero(~np.isin(labels, self._gone))
+        return np.flatnonzero(self._stays[labels])
 
     def left(self, labels: Labels) -> int:
         """How many stay."""
@@ -70,6 +72,14 @@ class _Sizes:
     def shape(self, node: fx.Node) -> list[int]:
         """The new shape of a value."""
         return [self.left(labels) for labels in self.of(node)]
+
+    def value(self, node: fx.Node) -> Any:
+        """What a call gives now, on the ``meta`` device."""
+        before = node.meta["val"]
+        if isinstance(before, Tensor):
+            return before.new_empty(self.shape(node))
+        parts: tuple[Axes, ...] = self._values[node.name]  # type: ignore[assignment]  # one for each result
+        return tuple(part.new_empty([self.left(x) for x in axes]) for part, axes in zip(before, parts, strict=True))
 
 
 def _by_constant(slots: Sequence[Slot]) -> Mapping[str, list[Slot]]:

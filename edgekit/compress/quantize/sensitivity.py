@@ -42,6 +42,13 @@ class Reactions(fx.Interpreter):
     def of(self, inputs: Sequence[Tensor], first: int, count: int) -> Mapping[str, tuple[Tensor, Tensor]]:
         """Each named node's value and what a squared error of each element weighs; the weights are 0 where no output depends on it.
 
+        Arguments are those of `gradients`.
+        """
+        return {name: (value, gradient.square()) for name, (value, gradient) in self.gradients(inputs, first, count).items()}
+
+    def gradients(self, inputs: Sequence[Tensor], first: int, count: int) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Each named node's value and the gradient of the combination; 0 where no output depends on it.
+
         Args:
             inputs: What the graph is called with.
             first: Number of the first sample in the whole set: each sample has its own combination, however samples are batched.
@@ -54,7 +61,7 @@ class Reactions(fx.Interpreter):
             total = sum(((value * _signs(value.shape, first, count)).sum() for value in reacting), start=torch.zeros(()))
             if reacting:
                 total.backward()  # type: ignore[no-untyped-call]
-        return {name: (v.detach(), torch.zeros_like(v) if v.grad is None else v.grad.square()) for name, v in self._kept.items()}
+        return {name: (v.detach(), torch.zeros_like(v) if v.grad is None else v.grad) for name, v in self._kept.items()}
 
     def run_node(self, n: fx.Node) -> Any:
         """Keep the gradients of what was asked for."""

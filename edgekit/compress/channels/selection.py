@@ -1,0 +1,134 @@
+"""Which channels go: those of least importance, in whole steps of the device's alignment, until a budget is met."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from edgekit.compress.channels.groups import Group
+from edgekit.compress.channels.importance import Scores
+
+SCOPES: dict[str, str] = {
+    "group": "each dependency group loses the same share",
+    "layer": "each layer loses the same share; groups that lie in one layer are ranked together",
+    "global": "the model's least important channels go, wherever they are",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Channels of a group that go at once, so that what is left stays aligned.
+
+    Attributes:
+        channels: Their numbers.
+        rank: When they go: steps of lower rank first.
+    """
+
+    channels: tuple[int, ...]
+    rank: float
+
+
+def steps(groups: Sequence[Group], scores: Scores, scope: str, alignment: int, most: float) -> list[Step]:
+    """All steps there are, in the order in which they go.
+
+    Args:
+        groups: To take from.
+        scores: Importance by channel, comparable between groups that are ranked together.
+        scope: A key of `SCOPES`. By ``group`` and ``layer``, a rank is the share of the pool that is gone then; by ``global``, it is the
+            mean importance of what goes.
+        alignment: Channel counts are multiples of this, where a group can do that.
+        most: Share of a group that goes, at most.
+    """
+    found: list[Step] = []
+    for pool in _pools(groups, scope):
+        ranked = sorted((step for group in pool for step in _blocks(group, scores, alignment, most)), key=lambda step: step.rank)
+        if scope == "global":
+            found += ranked
+        else:
+            gone = np.cumsum([len(step.channels) for step in ranked]) / sum(len(group.channels) for group in pool)
+            found += [Step(step.channels, float(share)) for step, share in zip(ranked, gone, strict=True)]
+    return sorted(found, key=lambda step: step.rank)
+
+
+def up_to(ordered: Sequence[Step], ratio: float, scope: str, total: int) -> int:
+    """How many steps take a share of the channels: of each pool, or of all channels in ``global`` scope.
+
+    Args:
+        ordered: What `steps` gives.
+        ratio: The share.
+        scope: What the steps are ordered by.
+        total: Channels of all groups.
+    """
+    shares = np.cumsum([len(step.channels) for step in ordered]) / total if scope == "global" else [step.rank for step in ordered]
+    return int(np.searchsorted(np.array(shares), ratio + 1e-9, side="right"))
+
+
+def within(ordered: Sequence[Step], cost: Callable[[frozenset[int]], float], budget: float) -> int | None:
+    """The fewest steps whose removal leaves a cost of at most `budget`, found by bisection; None if all of them are not enough."""
+    if cost(taken(ordered, len(ordered))) > budget:
+        return None
+    low, high = -1, len(ordered)  # fails, succeeds
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if cost(taken(ordered, middle)) <= budget else (middle, high)
+    return high
+
+
+def taken(ordered: Sequence[Step], count: int) -> frozenset[int]:
+    """Channels of the first steps."""
+    return frozenset(channel for step in ordered[:count] for channel in step.channels)
+
+
+def _pools(groups: Sequence[Group], scope: str) -> Iterable[list[Group]]:
+    """Groups that are ranked together."""
+    if scope == "global":
+        return [list(groups)]
+    if scope == "group":
+        return [[group] for group in groups]
+    pools: list[list[Group]] = []
+    for group in groups:
+        keys = _dimensions(group)
+        meeting = [pool for pool in pools if any(keys & _dimensions(other) for other in pool)]
+        pools = [pool for pool in pools if pool not in meeting]
+        pools.append([*(member for pool in meeting for member in pool), group])
+    return pools
+
+
+def _dimensions(group: Group) -> set[tuple[str, int]]:
+    return {(slot.key, slot.axis) for slot in group.slots}
+
+
+def _blocks(group: Group, scores: Scores, alignment: int, most: float) -> list[Step]:
+    """A group's channels from the least important on, cut where what is left is aligned; its most important ones stay."""
+    order = sorted(group.channels, key=lambda channel: (scores[channel], channel))
+    cuts = _cuts(group, alignment, most)
+    found, rank = [], 0.0
+    for start, end in pairwise(cuts):
+        block = order[start:end]
+        rank = max(rank, float(scores[block].mean()))
+        found.append(Step(tuple(block), rank))
+    return found
+
+
+def _cuts(group: Group, alignment: int, most: float) -> list[int]:
+    """How many channels may be gone: none, or such numbers that what is left is aligned."""
+    unit = _unit(group, alignment)
+    count = len(group.channels)
+    # A group that has its layers to itself can bring an odd width into line; one that shares them takes away whole units.
+    odd = count % unit if all(_alone(group, slot.labels) for slot in group.slots) else 0
+    most_gone = min(math.floor(most * count + 1e-9), count - 1)
+    return [0, *range(odd or unit, most_gone + 1, unit)]
+
+
+def _unit(group: Group, alignment: int) -> int:
+    """Channels that take an aligned number of indices of each weight they lie in: one attention head of width 64, 8 channels of 1."""
+    widths = [group.width(slot) for slot in group.slots]
+    return math.lcm(*(alignment // math.gcd(alignment, width) for width in widths))
+
+
+def _alone(group: Group, labels: np.ndarray) -> bool:
+    return bool(np.isin(labels, group.channels).all())

@@ -1,0 +1,184 @@
+"""The structured pruning pass: channels, attention heads and layer widths are removed, so that what is left is a smaller dense model.
+
+Fang et al. 2023, "DepGraph: towards any structural pruning", sections 3.2 (dependency groups) and 3.3 (their importance); the measures of
+importance name their own sources (`edgekit.compress.channels.importance.IMPORTANCES`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from edgekit.compress.channels.groups import Channels, Group, find_channels
+from edgekit.compress.channels.importance import COMPARABLE, IMPORTANCES, Scores, normalized, scores
+from edgekit.compress.channels.removal import removed
+from edgekit.compress.channels.selection import SCOPES, Step, steps, taken, up_to, within
+from edgekit.compress.costs import MEASURES, Cost, cost_of
+from edgekit.compress.overrides import check_modules, for_module, matches
+from edgekit.errors import UsageError
+from edgekit.graph import Graph
+from edgekit.recipe import Context
+
+MOST = 0.9
+"""Share of a group that a budget may take, at most: a layer that is all but gone lets nothing through."""
+
+
+@dataclass(frozen=True)
+class PruneChannels:
+    """Removes channels until a budget is met: convolutions, linear layers, attention heads, with all that depends on them.
+
+    Given: a canonical graph, before lowering and quantization, pruned, trained or equalized before or not.
+    Result: a graph of fewer channels, with the same inputs and outputs; masks are carried over. What must stay, stays: outputs, hidden
+    sizes of recurrent layers, what a softmax runs over (`edgekit.compress.channels.find_channels` names each reason).
+    Results change, and training brings accuracy back (`fine_tune`); with several rounds of both, more of it (`gradually`).
+
+    Exactly one of `ratio`, `macs`, `parameters` and `bytes` is given.
+
+    Attributes:
+        ratio: Share of the channels that go, between 0 and 1.
+        macs: Multiply-accumulates that may be left: a share between 0 and 1, or a number.
+        parameters: Parameters that may be left, likewise.
+        bytes: Bytes of constants that may be left, likewise; of this graph, which is float: a model that is quantized afterwards has a
+            quarter of them.
+        importance: A key of `edgekit.compress.channels.importance.IMPORTANCES`.
+        scope: A key of `edgekit.compress.channels.selection.SCOPES`.
+        overrides: Module path glob to the ratio of what those modules write; the last match wins. They take no part in a ranking.
+        keep: Module path globs whose outputs keep all their channels.
+        alignment: Channel counts become multiples of this; None for what the target's device wants.
+        normalized: Whether channels that a layer norm or group norm averages over may go, too: those that stay are then normalized with
+            other statistics.
+        most: Share of a group's channels that goes, at most.
+        batch_size: Samples run at once, for importances of data.
+        seed: Of the importance ``random``.
+    """
+
+    name: ClassVar[str] = "prune_channels"
+
+    ratio: float | None = None
+    macs: float | None = None
+    parameters: float | None = None
+    bytes: float | None = None
+    importance: str = "l2"
+    scope: str = "group"
+    overrides: Mapping[str, float] = field(default_factory=dict, hash=False)
+    keep: tuple[str, ...] = ()
+    alignment: int | None = None
+    normalized: bool = False
+    most: float = MOST
+    batch_size: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse options that do not exist, and numbers out of range.
+
+        Raises:
+            UsageError: Naming the option, what it got and what it takes.
+        """
+        given = [name for name in ("ratio", *MEASURES) if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise UsageError(f"prune_channels has {' and '.join(given) or 'no budget'}", accepted="one of ratio, macs, parameters, bytes")
+        if self.importance not in IMPORTANCES:
+            raise UsageError(f"importance is {self.importance!r}", accepted=list(IMPORTANCES))
+        if self.scope not in SCOPES:
+            raise UsageError(f"scope is {self.scope!r}", accepted=list(SCOPES))
+        if self.ratio is not None and not 0 < self.ratio < 1:
+            raise UsageError(f"ratio is {self.ratio:g}", accepted="between 0 and 1 (a share of the channels)")
+        for name in MEASURES:
+            budget = getattr(self, name)
+            if budget is not None and (budget <= 0 or budget == 1):
+                raise UsageError(
+                    f"{name} is {budget:g}", accepted=f"between 0 and 1 (the share of {name} that is left), or a number over 1"
+                )
+        for share in self.overrides.values():
+            if not 0 <= share < 1:
+                raise UsageError(f"the ratio of an override is {share:g}", accepted="0 up to, not including, 1")
+        if not 0 < self.most < 1:
+            raise UsageError(f"most is {self.most:g}", accepted="between 0 and 1 (a share of a group's channels)")
+        if self.alignment is not None and self.alignment < 1:
+            raise UsageError(f"alignment is {self.alignment}", accepted="1 or more channels")
+
+    def __call__(self, graph: Graph, context: Context) -> Graph:
+        """The pruned graph.
+
+        Raises:
+            UsageError: The budget cannot be met, or a module path does not exist.
+            DataError: An importance of data has none, or they do not fit the model.
+        """
+        check_modules(graph, (*self.overrides, *self.keep), "overrides and keep of prune_channels")
+        channels = find_channels(graph)
+        free = [group for group in channels.removable if self._may_go(group)]
+        measured = scores(
+            graph, channels, self.importance, context.calibration or context.training, batch_size=self.batch_size, seed=self.seed
+        )
+        if self.importance not in COMPARABLE:
+            measured = normalized(measured, free)
+        gone = self._chosen(graph, channels, free, measured, self.alignment or context.alignment)
+        result = removed(graph, channels, gone) if gone else graph
+        return result.noting(_summary(cost_of(graph), cost_of(result), len(gone), sum(len(g.channels) for g in free)))
+
+    def _may_go(self, group: Group) -> bool:
+        return (group.exact or self.normalized) and not any(matches(path, glob) for path in group.writers for glob in self.keep)
+
+    def _own_ratio(self, group: Group) -> float | None:
+        """What an override says of a group: the ratio of the last of its writers that one is about."""
+        found = [share for path in group.writers if (share := for_module(path, None, self.overrides)) is not None]
+        return min(found, default=None)
+
+    def _chosen(self, graph: Graph, channels: Channels, free: Sequence[Group], measured: Scores, alignment: int) -> frozenset[int]:
+        """Numbers of the channels to remove."""
+        own = {index: share for index, group in enumerate(free) if (share := self._own_ratio(group)) is not None}
+        fixed: frozenset[int] = frozenset()
+        for index, share in own.items():
+            ordered = steps([free[index]], measured, "group", alignment, max(share, self.most))
+            fixed |= taken(ordered, up_to(ordered, share, "group", len(free[index].channels)))
+        ranked = [group for index, group in enumerate(free) if index not in own]
+        ordered = steps(ranked, measured, self.scope, alignment, self.most)
+        if self.ratio is not None:
+            total = sum(len(group.channels) for group in ranked)
+            return fixed | taken(ordered, up_to(ordered, self.ratio, self.scope, total))
+        return fixed | taken(ordered, self._steps_within_budget(graph, channels, fixed, ordered))
+
+    def _reliefs(self) -> list[str]:
+        """What a user could change to get further down."""
+        return [
+            "a larger most",
+            "alignment = 1",
+            *(["less in keep"] if self.keep else []),
+            *(["fewer overrides"] if self.overrides else []),
+            *([] if self.normalized else ["normalized = true"]),
+        ]
+
+    def _steps_within_budget(self, graph: Graph, channels: Channels, fixed: frozenset[int], ordered: Sequence[Step]) -> int:
+        measure = next(name for name in MEASURES if getattr(self, name) is not None)
+        asked, before = float(getattr(self, measure)), getattr(cost_of(graph), measure)
+        budget = asked * before if asked < 1 else asked
+        outline = _outline(graph)
+
+        def cost(gone: frozenset[int]) -> float:
+            return float(getattr(cost_of(removed(outline, channels, fixed | gone)), measure))
+
+        count = within(ordered, cost, budget)
+        if count is None:
+            least = cost(taken(ordered, len(ordered)))
+            raise UsageError(
+                f"{measure} cannot be brought from {before:,} to {budget:,.0f}: {least:,.0f} are left when all that may go is gone",
+                accepted=f"{least / before:.3f} of them, or more",
+                next_step="allow more: " + ", ".join(self._reliefs()),
+            )
+        return count
+
+
+def _outline(graph: Graph) -> Graph:
+    """The graph with weights that have a size and no values: its costs are soon counted."""
+    if graph.constraints:
+        return graph  # tables change what a weight costs, and need its values
+    outline = graph.copy()
+    for name, value in list(outline.module.named_buffers()):
+        outline.module.register_buffer(name, value.to("meta"))
+    return replace(outline, notes=())
+
+
+def _summary(before: Cost, after: Cost, gone: int, there: int) -> str:
+    changes = (f"{name} {getattr(before, name):,} to {getattr(after, name):,}" for name in MEASURES)
+    return f"prune_channels: {gone:,} of {there:,} channels removed; {', '.join(changes)}"
