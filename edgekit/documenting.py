@@ -7,10 +7,10 @@ section with every option, its unit and its range.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import json
 import re
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from edgekit.recipe import pass_class
 PARTS = ("Given", "Result", "Source")
 _PART = re.compile(rf"^({'|'.join(PARTS)}): ", re.MULTILINE)
 _OPTION = re.compile(r"^    (\w+): ", re.MULTILINE)
-_KEYS = re.compile(r"\bkeys? of `(\w+)`")
+_KEYS = re.compile(r"\b[Kk]eys? of `([\w.]+)`")
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,21 @@ def pass_text(name: str) -> PassText:
 
 
 def _option(cls: type, field: dataclasses.Field[Any], text: str) -> Option:
-    tables = [getattr(sys.modules[cls.__module__], name, None) for name in _KEYS.findall(text)]
-    choices = {key: meaning for table in tables if isinstance(table, dict) for key, meaning in table.items() if isinstance(meaning, str)}
+    tables = [_table(name, cls.__module__) for name in _KEYS.findall(text)]
+    choices = {key: meaning for table in tables for key, meaning in table.items()}
     return Option(field.name, str(field.type), _default(field), text, choices)
+
+
+def _table(name: str, module: str) -> dict[str, str]:
+    """The table of choices that a docstring names, by itself or with its module; empty where it has no meanings."""
+    place, _, attribute = name.rpartition(".")
+    found = getattr(importlib.import_module(place or module), attribute, None)
+    return {key: meaning for key, meaning in found.items() if isinstance(meaning, str)} if isinstance(found, dict) else {}
+
+
+def plain(text: str) -> str:
+    """Text of a docstring without its marks."""
+    return text.replace("`", "")
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

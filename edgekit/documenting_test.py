@@ -7,8 +7,9 @@ from typing import ClassVar
 import pytest
 
 from edgekit import recipe
-from edgekit.documenting import Option, PassText, pass_text
+from edgekit.documenting import Option, PassText, pass_text, plain
 from edgekit.errors import UsageError
+from edgekit.schemes import SCHEMES
 
 KINDS = {"mild": "a little", "strong": "a lot"}
 
@@ -30,6 +31,7 @@ class Shrink:
         share: Of the weights, 0
             to 1.
         kind: A key of `KINDS`.
+        other: A key of `edgekit.schemes.SCHEMES`, or of `NOWHERE`.
         limit: Bytes at most, or None.
         sizes: Widths, bits.
         overrides: Module path glob to share.
@@ -39,6 +41,7 @@ class Shrink:
 
     share: float
     kind: str = "mild"
+    other: str = "w8a8"
     limit: int | None = None
     sizes: tuple[int, ...] = (4, 8)
     overrides: Mapping[str, float] = field(default_factory=dict)
@@ -60,6 +63,7 @@ def test_a_docstring_becomes_data(shrink):
         options=(
             Option("share", "float", "", "Of the weights, 0 to 1.", {}),
             Option("kind", "str", '"mild"', "A key of `KINDS`.", KINDS),
+            Option("other", "str", '"w8a8"', "A key of `edgekit.schemes.SCHEMES`, or of `NOWHERE`.", SCHEMES),
             Option("limit", "int | None", "none", "Bytes at most, or None.", {}),
             Option("sizes", "tuple[int, ...]", "[4, 8]", "Widths, bits.", {}),
             Option("overrides", "Mapping[str, float]", "{}", "Module path glob to share.", {}),
@@ -70,3 +74,7 @@ def test_a_docstring_becomes_data(shrink):
 def test_an_unknown_pass_is_an_error():
     with pytest.raises(UsageError, match="unknown pass 'shrunk'"):
         pass_text("shrunk")
+
+
+def test_plain_text_has_no_marks():
+    assert plain("A key of `KINDS`, ``mild`` by default.") == "A key of KINDS, mild by default."
