@@ -39,8 +39,8 @@ class FineTune:
     Attributes:
         epochs: Times the training data are used; None for `DEFAULT_EPOCHS`, or for as many as `seconds` allow.
         seconds: Time the training may take, validation included; the schedule follows the clock. With `epochs`, what ends first.
-        losses: Key of `TERMS` to its weight in the loss. Empty for ``soft`` of a classifier, with ``labels`` where there are some, and
-            ``outputs`` of anything else.
+        losses: Key of `TERMS` to its weight in the loss. Empty for ``soft`` of a classifier (told by labels, or by its softmax), with
+            ``labels`` where there are some, and for ``outputs`` of anything else.
         temperature: What logits are divided by in ``soft``, over 0.
         features: Module path to the teacher's module path (the same for a pruned model) for ``features``; a learned linear
             map joins values of different widths.

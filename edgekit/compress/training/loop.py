@@ -130,7 +130,7 @@ class Training:
         wanted = self._ask(batch.inputs) if self._wanted is None else self._wanted.rows(rows).to(plan.device)
         self.student.train()
         loss = self.loss(batch, self.student(batch.inputs), wanted)
-        value = float(loss)
+        value = float(loss.detach())
         history.failed = not math.isfinite(value)
         if not history.failed:
             self._descend(loss)

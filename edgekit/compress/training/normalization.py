@@ -16,12 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from edgekit.constraints import Mask
 from edgekit.graph import argument, constant_value, constraints_of, is_call, op_name
 
 EPSILON = 1e-5
 """ε in shares of a layer's mean variance."""
 
 TINY = 1e-12
+
+MOMENTUM = 0.1
+"""Weight of a batch in the running statistics."""
 
 
 class Normalization(nn.Module):
@@ -33,24 +37,28 @@ class Normalization(nn.Module):
         mean: Running μ.
         variance: Running σ².
         epsilon: ε.
-        momentum: Weight of a batch in the running statistics.
+
+    Args:
+        mean: Of the convolution's results before the bias, shape (channels,).
+        variance: The same.
+        bias: The convolution's, or None.
+        factors: What the weight's output channels are multiplied by while they train.
     """
 
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, mean: Tensor, variance: Tensor, bias: Tensor | None, momentum: float = 0.1) -> None:
+    def __init__(self, mean: Tensor, variance: Tensor, bias: Tensor | None, factors: Tensor) -> None:
         super().__init__()
-        self.epsilon, self.momentum = max(EPSILON * float(variance.mean()), TINY), momentum
-        self.register_buffer("mean", mean.clone())
-        self.register_buffer("variance", variance.clone())
-        self.scale = nn.Parameter((variance + self.epsilon).sqrt())
+        self.register_buffer("mean", mean * factors)
+        self.register_buffer("variance", variance * factors.square())
+        self.epsilon = max(EPSILON * float(self.variance.mean()), TINY)
+        self.scale = nn.Parameter((self.variance + self.epsilon).sqrt() / factors)
         self.shift = nn.Parameter(mean.clone() if bias is None else mean + bias)
 
     def forward(self, z: Tensor) -> Tensor:
         """Normalize a convolution's results, by their own statistics in training mode."""
-        training, momentum, epsilon = self.training, self.momentum, self.epsilon
-        return nn.functional.batch_norm(z, self.mean, self.variance, self.scale, self.shift, training, momentum, epsilon)
+        return nn.functional.batch_norm(z, self.mean, self.variance, self.scale, self.shift, self.training, MOMENTUM, self.epsilon)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """What to multiply output channels by, and the bias; double precision, shape (channels,)."""
@@ -58,15 +66,27 @@ class Normalization(nn.Module):
         return scale, self.shift.detach().double().cpu() - self.mean.double().cpu() * scale
 
 
+def usual_scale(weight: Tensor) -> Tensor:
+    """What makes the elements of each output channel as large as those of a network that is initialized, shape (channels,).
+
+    What is normalized after it may have any scale; with this one (He et al. 2015, section 2.2), a learning rate changes the weights of all
+    layers by the share it would change a network trained from the beginning by. Zeros do not count.
+    """
+    rows = weight.flatten(1)
+    used = (rows != 0).sum(1).clamp_min(1)
+    sizes = (rows.square().sum(1) / used).sqrt()
+    return torch.where(sizes > 0, (2 / rows.shape[1]) ** 0.5 / sizes.clamp_min(TINY), 1.0)
+
+
 def normalizable(nodes: Iterable[fx.Node]) -> list[fx.Node]:
-    """Convolutions whose channels can be normalized: of weights of their own that may be scaled, and not what the graph gives out."""
+    """Convolutions whose channels can be normalized: of weights of their own, free but for a mask, and not what the graph gives out."""
     return [n for n in nodes if is_call(n) and op_name(n) == "convolution" and _is_free(n)]
 
 
 def _is_free(node: fx.Node) -> bool:
     weight, bias = argument(node, "weight"), argument(node, "bias")
     alone = all(w.op == "get_attr" and _readers(w) == 1 for w in (weight, bias) if isinstance(w, fx.Node))
-    scalable = constant_value(weight) is not None and all(c.scalable for c in constraints_of(weight))
+    scalable = constant_value(weight) is not None and all(isinstance(c, Mask) for c in constraints_of(weight))
     return alone and scalable and not argument(node, "transposed") and all(user.op != "output" for user in node.users)
 
 

@@ -69,7 +69,9 @@ def prepared(options: FineTune, graph: Graph, context: Context) -> Training:
             graph, given.data.inputs, features=list(options.features), frozen=options.frozen, batch_norm=options.batch_norm, scales=scales
         )
         classes = class_count(student, graph)
-        weights = _losses(given, classes)
+        weights = _losses(given, classes, student.decided[0] is not None)
+        if given.data.labels is None and not set(weights) & set(OF_CLASSES):
+            classes = None
         teacher = _teacher(given, student) if set(weights) & set(OF_TEACHER) else None
         loss = Loss(weights, options.temperature, _widths(given))
     for module in (student, loss, teacher):
@@ -84,7 +86,7 @@ def prepared(options: FineTune, graph: Graph, context: Context) -> Training:
 
 
 def class_count(network: Network, graph: Graph) -> int | None:
-    """Classes of a classifier: a model of one output of class scores, or of one sigmoid; None for any other."""
+    """Classes that a model can have: of one output of class scores, or of one sigmoid; None for any other."""
     shapes = [spec.shape for spec in graph.outputs]
     if len(shapes) != 1 or len(shapes[0]) != 2:
         return None
@@ -107,7 +109,7 @@ def _data(options: FineTune, graph: Graph, context: Context) -> tuple[Data, Data
     return data.parted(options.held_out) if options.held_out else (data, None)
 
 
-def _losses(given: _Given, classes: int | None) -> Mapping[str, float]:
+def _losses(given: _Given, classes: int | None, decided: bool) -> Mapping[str, float]:
     """What is minimized: what was asked for, or what the data and the model allow.
 
     Raises:
@@ -116,7 +118,7 @@ def _losses(given: _Given, classes: int | None) -> Mapping[str, float]:
     """
     labelled = given.data.labels is not None and (given.validation is None or given.validation.labels is not None)
     taught = given.context.teacher is not None
-    chosen = dict(given.options.losses) or _usual(classes is not None, labelled, taught)
+    chosen = dict(given.options.losses) or _usual(classes is not None and (labelled or decided), labelled, taught)
     if classes is None and (odd := set(chosen) & set(OF_CLASSES)):
         shapes = [list(spec.shape) for spec in given.graph.outputs]
         raise UsageError(
@@ -147,7 +149,7 @@ def _check_labels(given: _Given, classes: int | None) -> None:
         labels = None if data is None or classes is None else data.labels
         if labels is not None and classes is not None and (int(labels.min()) < 0 or int(labels.max()) >= classes):
             raise DataError(
-                f"labels go from {int(labels.min())} to {int(labels.max())}, and the model has {classes} classes",
+                f"there are labels from {int(labels.min())} to {int(labels.max())}, and the model has {classes} classes",
                 accepted=f"0 to {classes - 1}",
             )
 

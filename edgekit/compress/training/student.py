@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, fx, nn
 from edgekit.compress.roundings import is_rounding
 from edgekit.compress.training.answers import Network
 from edgekit.compress.training.grids import LearnedGrid, learned_grids, write_grids
-from edgekit.compress.training.normalization import Normalization, Statistics, normalizable
+from edgekit.compress.training.normalization import Normalization, Statistics, normalizable, usual_scale
 from edgekit.compress.training.parameters import Parameter, parameters
 from edgekit.compress.training.weights import Weight, learned
 from edgekit.errors import UsageError
@@ -102,8 +103,11 @@ class Student(Network):
         twins = {n.name: n for n in self.module.graph.nodes}
         norms = {}
         for node in found:
-            bias = argument(node, "bias")
-            norms[node.name] = Normalization(*statistics.results[node.name], None if bias is None else trained.pop(bias.target).value)
+            weight, bias = trained[argument(node, "weight").target], argument(node, "bias")
+            factors = usual_scale(weight.value)
+            known = None if bias is None else trained.pop(bias.target).value
+            norms[node.name] = Normalization(*statistics.results[node.name], known, factors)
+            trained[weight.target] = replace(weight, value=weight.value * factors.reshape(-1, *[1] * (weight.value.dim() - 1)))
             twins[node.name].update_arg(2, None)
             self._insert(f"norm_{node.name}", norms[node.name], twins[node.name])
         return norms
@@ -131,5 +135,6 @@ def _fold(node: fx.Node, norm: Normalization) -> None:
     def scaled(weight: Tensor) -> Tensor:
         return (weight.double() * scale.reshape(-1, *[1] * (weight.dim() - 1))).to(weight.dtype)
 
-    node.update_arg(1, reweigh(node, argument(node, "weight"), scaled, f"{node.name}_weight"))
+    weight = argument(node, "weight")
+    node.update_arg(1, reweigh(node, weight, scaled, str(weight.target)))
     node.update_arg(2, constant(node, bias.to(node.meta["val"].dtype), f"{node.name}_bias"))
