@@ -14,6 +14,7 @@ from edgekit.cli.converting import age, artifact_data, convert_several
 from edgekit.cli.parse import Dim, Names, Sizes, by_target, nested_dims, read_labels
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
+from edgekit.cli.shrinking import Shrinking, gains_of, shrinking_options
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
@@ -56,6 +57,7 @@ STARTING = "start Python and import"
 @click.option("--output-dtype", type=DTYPES, help="Of the artifact's float outputs; by default the target's.")
 @click.option("--samples", type=click.IntRange(1), default=200, show_default=True, help="Calibration samples to use, at most.")
 @preprocess_options
+@shrinking_options
 @click.option("--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Class labels to embed, one a line.")
 @click.option("--description", help="Text to embed.")
 @click.option("--author", help="Who made the model, to embed.")
@@ -65,7 +67,13 @@ STARTING = "start Python and import"
 @click.option("--ios", type=click.Choice(["16", "17", "18"]), help="Oldest iOS to run on; by default the target's.")
 @click.option("--tensorrt", type=click.Choice(["10.3", "10.7", "10.13", "11.0"]), help="Oldest TensorRT to build with (jetson).")
 @click.option("--compute", type=click.Choice(["float16", "float32"]), help="Precision of float operators; by default the target's.")
-@click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, such as input:1=100.")
+@click.option(
+    "--dim",
+    "dims",
+    type=Dim(),
+    multiple=True,
+    help="Size of a dynamic dimension, input:1=100; or a range the file leaves open, input:1=16..128.",
+)
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Size of the batch dimension.")
 @click.option("--batches", type=Sizes(), help="Smallest, usual and largest batch of a file that takes any between (jetson).")
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the module.")
@@ -85,18 +93,24 @@ def convert(terminal: Terminal, model: str, **options: Any) -> int:
       edgekit convert model.keras --calibration train.npz --out build/model
       edgekit convert net.py:make --weights net.safetensors --calibration images/ --scale 0.00392157
       edgekit convert model.keras --target android,ios,jetson,mnn --calibration train.npz
+      edgekit convert model.keras --macs 0.5 --recover train.npz --seconds 600
 
     With several targets the model is loaded once. One that fails does not lose the others; the exit code is that of the first error.
 
     Whatever could not be done as one might assume is listed as a concession: an operator left in float, a dimension fixed.
     """
     seconds: dict[str, float] = {STARTING: 0.0}
-    timings, jobs = options.pop("timings"), options.pop("jobs")
+    timings, jobs, shrinking = options.pop("timings"), options.pop("jobs"), Shrinking.taken(options)
     targets = tuple(name for names in options.pop("targets") for name in names)
     recipes = by_target(options.pop("recipes"), targets)
     if len(targets) != 1:
-        return convert_several(terminal, model, targets, _arguments(options) | {"recipe": recipes, "jobs": jobs}, timings=timings)
-    options |= {"target": targets[0], "recipe": _only(recipes, targets[0])}
+        arguments = _arguments(options) | {"recipe": recipes, "jobs": jobs}
+        return convert_several(terminal, model, targets, arguments, shrinking, timings=timings)
+    chosen = _only(recipes, targets[0])
+
+    def note(step: str, took: float) -> None:
+        seconds[step] = seconds.get(step, 0.0) + took
+
     with bars(terminal, f"converting {model}"):
         arguments = _arguments(options)
         with importing():
@@ -108,14 +122,20 @@ def convert(terminal: Terminal, model: str, **options: Any) -> int:
 
                 import_keras()
         seconds[STARTING] = age()
-        artifact = run(model, **arguments, on_step=lambda name, took: seconds.update({name: seconds.get(name, 0.0) + took}))
+        recipe = shrinking.recipe(targets[0], chosen)
+        arguments |= {"target": targets[0], "recipe": recipe} | shrinking.data
+        with shrinking.beside(recipe) as unpruned:
+            artifact = run(model, **arguments, unpruned=unpruned, on_step=note)
+            artifact = shrinking.measured(artifact, unpruned, note)
     seconds["total"] = age()
     if terminal.as_json:
         terminal.emit("edgekit.convert/1", {"seconds": {k: round(v, 4) for k, v in seconds.items()}} | artifact_data(artifact))
-        return 0
+        return int(shrinking.gate(artifact) is not None)
     terminal.show(*_summary(artifact))
     if timings:
         terminal.show(_timing_table(seconds))
+    if failed := shrinking.gate(artifact):
+        raise failed
     return 0
 
 
@@ -157,6 +177,11 @@ def _summary(artifact: Artifact) -> list[Any]:
     table.add_row("inputs", described(m.inputs))
     table.add_row("outputs", described(m.outputs))
     table.add_row("operators", ", ".join(f"{count} {name}" for name, count in Counter(op.name for op in m.ops).most_common()))
+    if gains := gains_of(artifact):
+        from edgekit.profiling import gain_rows
+
+        for label, text in gain_rows(gains):
+            table.add_row(Text(label, "yellow" if label == "no measured gain" else ""), Text(text))
     concessions = [Text(f"  - {note}") for note in m.notes]
     return [table, *([Text(f"{len(m.notes)} concessions:", "yellow"), *concessions] if concessions else [])]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.cli.bars import bars
 from edgekit.cli.failures import as_data, write
 from edgekit.cli.process import importing
+from edgekit.cli.shrinking import Shrinking, gains_of
 from edgekit.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -19,7 +23,9 @@ Seconds = dict[str, dict[str, float]]
 """By target (empty for what is done for all) and step."""
 
 
-def convert_several(terminal: Terminal, model: str, targets: tuple[str, ...], options: dict[str, Any], *, timings: bool) -> int:
+def convert_several(
+    terminal: Terminal, model: str, targets: tuple[str, ...], options: dict[str, Any], shrinking: Shrinking, *, timings: bool
+) -> int:
     """Convert, show what became of each target, and return the exit code: that of the first error."""
     seconds: Seconds = {"": {}}
 
@@ -28,6 +34,7 @@ def convert_several(terminal: Terminal, model: str, targets: tuple[str, ...], op
 
     with bars(terminal, f"converting {model}"):
         from edgekit.conversion.several import convert_all, workers
+        from edgekit.targets import load_target
 
         with workers(len(targets)) as nursery:  # it imports what conversions need while this process imports what loading needs
             with importing():
@@ -38,16 +45,35 @@ def convert_several(terminal: Terminal, model: str, targets: tuple[str, ...], op
 
                     import_keras()
             note("", "start Python and import", age())
-            done = convert_all(model, targets, **options, on_step=note, nursery=nursery)
+            recipes = {load_target(t).name: shrinking.recipe(t, options["recipe"].get(t)) for t in targets}
+            options |= {"recipe": options["recipe"] | recipes} | shrinking.data
+            with shrinking.beside(*recipes.values()) as unpruned:
+                done = convert_all(model, targets, **options, unpruned=unpruned, on_step=note, nursery=nursery)
+                done = _measured(done, shrinking, unpruned, note)
     note("", "total", age())
     seconds = {target: seconds[target] for target in ("", *(o.target for o in done.outcomes)) if target in seconds}
     if terminal.as_json:
         terminal.emit("edgekit.conversions/1", _document(terminal, done, seconds))
     else:
         _show(terminal, done, seconds, timings=timings)
-    for target, error in done.errors.items():
+    gates = {target: failed for target, artifact in done.artifacts.items() if (failed := shrinking.gate(artifact))}
+    errors = done.errors | gates
+    for target, error in errors.items():
         write(error, terminal, target)
-    return next((error.exit_code for error in done.errors.values()), 0)
+    return next((error.exit_code for error in errors.values()), 0)
+
+
+def _measured(done: Conversions, shrinking: Shrinking, unpruned: Path | None, note: Callable[[str, str, float], None]) -> Conversions:
+    """The same, with what pruning gained each target, one after the other: side by side they would disturb each other."""
+    if unpruned is None:
+        return done
+    outcomes = [
+        outcome
+        if outcome.artifact is None
+        else replace(outcome, artifact=shrinking.measured(outcome.artifact, unpruned / outcome.target, partial(note, outcome.target)))
+        for outcome in done.outcomes
+    ]
+    return replace(done, outcomes=tuple(outcomes))
 
 
 def age() -> float:
@@ -87,9 +113,23 @@ def _show(terminal: Terminal, done: Conversions, seconds: Seconds, *, timings: b
         manifest = outcome.artifact.manifest
         counts = (f"{outcome.artifact.model_bytes:,}", str(len(manifest.ops)), str(len(manifest.notes)))
         table.add_row(outcome.target, manifest.recipe, str(outcome.artifact.model_file), *counts, f"{sum(outcome.seconds.values()):.1f}")
-    terminal.show(table, *_concessions(done))
+    terminal.show(table, *_gains(done), *_concessions(done))
     if timings:
         terminal.show("", _timing_table(seconds))
+
+
+def _gains(done: Conversions) -> list[Any]:
+    """What pruning gained, by target."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from edgekit.profiling import gain_rows
+
+    table = Table(box=None, show_header=False)
+    for target, artifact in done.artifacts.items():
+        for label, text in gain_rows(found) if (found := gains_of(artifact)) else []:
+            table.add_row(target, Text(label, "yellow" if label == "no measured gain" else ""), Text(text))
+    return ["", table] if table.row_count else []
 
 
 def _concessions(done: Conversions) -> list[Any]:

@@ -11,27 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgekit.cli.measuring import write_text
+from edgekit.cli.parse import Share
 
 if TYPE_CHECKING:
     from edgekit.profiling import CountedProfile, Profile
     from edgekit.profiling.gate import Regression
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Share(click.ParamType[float]):
-    """A share: ``5%`` or ``0.05``."""
-
-    name = "PERCENT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", str(value).strip())
-        if found is None:
-            self.fail(f"{value!r} is no share, for example 5% or 0.05", param, ctx)
-        return float(found[1]) / (100 if found[2] else 1)
 
 
 def _file(name: str, text: str, *short: str) -> Callable[[F], F]:

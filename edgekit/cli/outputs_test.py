@@ -3,7 +3,8 @@ import json
 import click
 import pytest
 
-from edgekit.cli.outputs import Outputs, Share
+from edgekit.cli.outputs import Outputs
+from edgekit.cli.parse import Share
 from edgekit.errors import UsageError
 from edgekit.testing.counted import counted_profile
 

@@ -1,29 +1,40 @@
-"""Option values that are more than a word: ``NAME:AXIS=SIZE``, comma-separated numbers and names, image sizes, label files."""
+"""Option values that are more than a word: ``NAME:AXIS=SIZE``, lists of numbers and names, image sizes, shares and budgets, label files."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+Chosen = int | tuple[int, ...]
+"""A size; or a range as (smallest, largest), (smallest, typical, largest) or those and the step."""
 
-class Dim(click.ParamType[tuple[str, int, int | tuple[int, int]]]):
-    """``input:1=100`` for a size, ``input:1=16..128`` for a range."""
+
+class Dim(click.ParamType[tuple[str, int, Chosen]]):
+    """``input:1=100`` for a size; ``input:1=16..128``, ``input:1=16..64..128`` or ``input:1=16..64..128:8`` for a range."""
 
     name = "NAME:AXIS=SIZE"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int, int | tuple[int, int]]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int, Chosen]:
         """To (input name, axis, size or range)."""
         if isinstance(value, tuple):
             return value
         head, _, size = str(value).rpartition("=")
         name, _, axis = head.rpartition(":")
-        low, dots, high = size.partition("..")
+        limits, _, step = size.partition(":")
         try:
-            return name, int(axis), (int(low), int(high)) if dots else int(low)
+            sizes = [int(part) for part in limits.split("..")]
+            if len(sizes) == 1 and not step:
+                return name, int(axis), sizes[0]
+            if not 2 <= len(sizes) <= 3:
+                raise ValueError
+            sizes = [sizes[0], sizes[-1], sizes[-1]] if step and len(sizes) == 2 else sizes
+            return name, int(axis), (*sizes, int(step)) if step else tuple(sizes)
         except ValueError:
-            self.fail(f"{value!r} is not of the form NAME:AXIS=SIZE, such as input:1=100 or input:1=16..128", param, ctx)
+            forms = "input:1=100, or a range such as input:1=16..128, with its typical size 16..64..128, or a step 16..64..128:8"
+            self.fail(f"{value!r} is not of the form NAME:AXIS=SIZE: {forms}", param, ctx)
 
 
 class Sizes(click.ParamType[tuple[int, ...]]):
@@ -82,6 +93,32 @@ class Size(click.ParamType[int | tuple[int, int]]):
             self.fail(f"{value!r} is not HEIGHTxWIDTH or a number of pixels", param, ctx)
 
 
+class Share(click.ParamType[float]):
+    """A share: ``5%`` or ``0.05``."""
+
+    name = "PERCENT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no share, for example 5% or 0.05", param, ctx)
+        return float(found[1]) / (100 if found[2] else 1)
+
+
+class Budget(Share):
+    """What may be left: a share (``0.5``, ``50%``), or a number over 1 (``3M``, ``250k``, ``59000000``)."""
+
+    name = "SHARE|NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it; its range is for the pass to judge."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMG])", str(value).strip())
+        return float(found[1]) * {"k": 1e3, "M": 1e6, "G": 1e9}[found[2]] if found else super().convert(value, param, ctx)
+
+
 def read_labels(path: Path | None) -> tuple[str, ...] | None:
     """One label a line; empty lines at the end do not count."""
     if path is None:
@@ -99,9 +136,9 @@ def by_target(values: tuple[str, ...], targets: tuple[str, ...]) -> dict[str, st
     return of_all | {target: name for target, equals, name in named if equals}
 
 
-def nested_dims(values: tuple[tuple[str, int, int | tuple[int, int]], ...]) -> dict[str, dict[int, int | tuple[int, int]]] | None:
+def nested_dims(values: tuple[tuple[str, int, Chosen], ...]) -> dict[str, dict[int, Chosen]] | None:
     """``--dim`` values by input name and axis; None if there are none."""
-    dims: dict[str, dict[int, int | tuple[int, int]]] = {}
+    dims: dict[str, dict[int, Chosen]] = {}
     for name, axis, size in values:
         dims.setdefault(name, {})[axis] = size
     return dims or None

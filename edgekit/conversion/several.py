@@ -20,6 +20,7 @@ from edgekit.artifact import Artifact
 from edgekit.conversion.concessions import ConversionWarning
 from edgekit.conversion.packing import packed, unpacked
 from edgekit.conversion.pipeline import CALIBRATION_SAMPLES, RANDOM, convert, default_folder, loaded
+from edgekit.conversion.removing import prunes
 from edgekit.conversion.resolve import FileOptions
 from edgekit.conversion.steps import Steps
 from edgekit.data import Samples, read_samples
@@ -100,6 +101,7 @@ def convert_all(
     weights: str | Path | None = None,
     trust: bool = False,
     samples: int = CALIBRATION_SAMPLES,
+    unpruned: str | Path | None = None,
     jobs: int | None = None,
     on_step: OnStep | None = None,
     nursery: Nursery | None = None,
@@ -123,6 +125,7 @@ def convert_all(
         weights: The same.
         trust: The same.
         samples: The same.
+        unpruned: The folder to make a folder a target in, of those whose recipe prunes: as in `edgekit.convert`.
         jobs: Targets converted at a time; None for twice the CPUs, since a conversion waits for its checks half of the time.
         on_step: Told the target, the name and the seconds of each step.
         nursery: One of `workers` that was started earlier; None starts one.
@@ -156,6 +159,8 @@ def convert_all(
             shared["calibration"] = calibration  # none, or noise
         fitting = _fitting(shared, chosen)
         own = {n: {"target": target, "out": folders[n], "recipe": recipes[n], **fitting[n]} for n, target in chosen.items()}
+        for name in own:
+            own[name] |= _own_folders(name, recipes[name], unpruned, options.get("checkpoints"))
         work = [Job(name, f"{__name__}:conversion", {"shared": scratch, "options": packed(shared | own[name])}) for name in chosen]
         outcomes = {o.target: o for o in _outcomes(hatched.run(work, jobs or 2 * _cpus()), folders, on_step)}
     return Conversions(tuple(outcomes[name] for name in chosen))
@@ -196,6 +201,12 @@ def _fitting(options: Mapping[str, Any], targets: Mapping[str, str | Path]) -> d
         }
         for name in known
     }
+
+
+def _own_folders(name: str, recipe: Recipe | None, unpruned: str | Path | None, checkpoints: str | Path | None) -> dict[str, Path]:
+    """Folders inside those that were given for all targets."""
+    found = {} if checkpoints is None else {"checkpoints": Path(checkpoints) / name}
+    return found | ({} if unpruned is None or recipe is None or not prunes(recipe) else {"unpruned": Path(unpruned) / name})
 
 
 def _recipes(recipe: Recipes, targets: Mapping[str, Any]) -> dict[str, Recipe | None]:

@@ -1,0 +1,169 @@
+"""The options of `edgekit convert` that make a model smaller and train it, and what they ask for."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgekit.cli.parse import Budget, Names, Share
+
+if TYPE_CHECKING:
+    from edgekit.artifact import Artifact
+    from edgekit.errors import GateFailed
+    from edgekit.gains import Gains
+    from edgekit.recipe import Recipe
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NOBODY = "none"
+_LEFT = "a share such as 0.5 or 50%, or a number such as 3M"
+
+_OPTIONS = (
+    click.option("--macs", type=Budget(), help=f"Remove channels until so many multiply-accumulates are left: {_LEFT}."),
+    click.option("--params", "parameters", type=Budget(), help=f"Remove channels until so many parameters are left: {_LEFT}."),
+    click.option("--bytes", type=Share(), help="Remove channels until this share of the weights' bytes is left, such as 0.5 or 50%."),
+    click.option("--keep", multiple=True, metavar="MODULE", help="Remove no channels of what this module, or glob, writes; repeatable."),
+    click.option(
+        "--recover", "training", metavar="DATA", help="Training data, labelled or not, to train back what is lost: .npz, or a folder."
+    ),
+    click.option("--validation", metavar="DATA", help="Data that tell which epoch was best; by default a tenth of --recover's."),
+    click.option(
+        "--teacher",
+        metavar="MODEL",
+        help="Model whose answers are imitated: 'self' is MODEL as it was, 'none' trains on labels alone.  [default: self]",
+    ),
+    click.option("--epochs", type=click.IntRange(1), help="Times the training data are used."),
+    click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time training may take."),
+    click.option("--augment", type=Names(), help="Changes to training images: flip, shift, mixup; separated by commas."),
+    click.option("--checkpoints", type=click.Path(path_type=Path), help="Folder to keep training in: an interrupted one goes on there."),
+    click.option("--unpruned", type=click.Path(path_type=Path), help="Folder to keep what gains are measured against in."),
+    click.option("--no-measure", is_flag=True, help="Do not measure what pruning gained: no_measured_gain is then set."),
+    click.option("--require-gain", is_flag=True, help="Exit with 1 if nothing measured says that pruning made the model faster."),
+)
+_PRUNING = ("macs", "parameters", "bytes")
+_TRAINING = ("epochs", "seconds", "augment")
+_DATA = ("training", "validation", "teacher", "checkpoints")
+
+
+def shrinking_options(function: F) -> F:
+    """Add the options; `Shrinking.taken` takes them out of a command's parameters."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """What the options ask for.
+
+    Attributes:
+        pruning: Options of ``prune_channels``, or None.
+        training: Options of ``fine_tune``, or None without data to train on.
+        data: Arguments of `edgekit.convert` for training: data, teacher, checkpoints.
+        unpruned: Folder to keep the unpruned model in, or None for one that is removed.
+        measure: Whether gains are measured.
+        required: Whether one must be.
+    """
+
+    pruning: dict[str, Any] | None
+    training: dict[str, Any] | None
+    data: dict[str, Any]
+    unpruned: Path | None
+    measure: bool
+    required: bool
+
+    @classmethod
+    def taken(cls, options: dict[str, Any]) -> Shrinking:
+        """Take these options out of a command's parameters.
+
+        Raises:
+            UsageError: One that means nothing without another.
+        """
+        keep = options.pop("keep")
+        pruning = {name: value for name in _PRUNING if (value := options.pop(name)) is not None}
+        training = {name: value for name in _TRAINING if (value := options.pop(name)) is not None}
+        data = {name: value for name in _DATA if (value := options.pop(name)) is not None}
+        no_measure, required = options.pop("no_measure"), options.pop("require_gain")
+        if keep and not pruning:
+            raise click.UsageError("--keep is for --macs, --params or --bytes.")
+        if "training" not in data and (lonely := [*training, *data]):
+            raise click.UsageError(f"--{lonely[0]} is for training: name the data with --recover.")
+        if required and no_measure:
+            raise click.UsageError("--require-gain needs what --no-measure leaves out.")
+        if data.get("teacher") == NOBODY:
+            training["losses"] = {"labels": 1.0}
+            del data["teacher"]
+        return cls(
+            pruning=pruning | {"keep": keep} if pruning else None,
+            training=training if data else None,
+            data=data,
+            unpruned=options.pop("unpruned"),
+            measure=not no_measure,
+            required=required,
+        )
+
+    def recipe(self, target: str, chosen: str | None) -> Recipe:
+        """The recipe for a target, with what the options add to it.
+
+        Args:
+            target: Its name or path.
+            chosen: The recipe that the user named, or None.
+        """
+        from edgekit.recipes import load_recipe
+        from edgekit.shrinking import shrunk, target_recipe
+        from edgekit.targets import load_target
+
+        # Data to train on ask for a target's own way to use them; a budget says what to do with them instead.
+        trained = self.training is not None and self.pruning is None
+        recipe = load_recipe(chosen) if chosen is not None else target_recipe(load_target(target), trained=trained)
+        return shrunk(recipe, self.pruning, self.training)
+
+    @contextmanager
+    def beside(self, *recipes: Recipe) -> Iterator[Path | None]:
+        """Yield the folder for what is converted unpruned, for the block if the user named none; None if there is nothing to measure."""
+        from edgekit.conversion.removing import prunes
+
+        pruned = any(prunes(recipe) for recipe in recipes)
+        if self.required and not pruned:
+            raise click.UsageError("--require-gain is for recipes that prune; --macs 0.5 makes one.")
+        if self.unpruned is not None or not (pruned and self.measure):
+            yield self.unpruned
+            return
+        with tempfile.TemporaryDirectory(prefix="edgekit-") as scratch:
+            yield Path(scratch) / "unpruned"
+
+    def measured(self, artifact: Artifact, unpruned: Path | None, note: Callable[[str, float], None]) -> Artifact:
+        """The artifact with what was measured, if something is to be; `note` is told how long that took."""
+        if unpruned is None or not self.measure or artifact.manifest.gains is None:
+            return artifact
+        from edgekit.profiling import measure_gains
+
+        start = time.perf_counter()
+        measured = measure_gains(artifact, unpruned)
+        note("measure gains", time.perf_counter() - start)
+        return measured
+
+    def gate(self, artifact: Artifact) -> GateFailed | None:
+        """What to fail with: a gain is required and the record says that none was measured."""
+        from edgekit.errors import GateFailed
+        from edgekit.profiling import gain_rows
+
+        found = gains_of(artifact)
+        if not self.required or found is None or not found.no_measured_gain:
+            return None
+        why = gain_rows(found)[-1][1]
+        return GateFailed(f"no measured gain for {artifact.manifest.target}: {why}", next_step="prune more, or otherwise")
+
+
+def gains_of(artifact: Artifact) -> Gains | None:
+    """What pruning gained, or None for a recipe that prunes nothing."""
+    from edgekit.gains import Gains
+
+    return None if artifact.manifest.gains is None else Gains.from_json(artifact.manifest.gains)
