@@ -40,6 +40,8 @@ KINDS: dict[str, Kind] = {
     "weights": Kind("weights have more bits than asked, for want of a kernel", r"^int8 instead of|\bstays float32$"),
     "palettes": Kind("which weights were clustered, and in how many bits", r"^palettes: ", declared=True),
     "pruned": Kind("how many weights were pruned, and which could not be", r"^pruned: ", declared=True),
+    "trained": Kind("how a training went", r"^fine-tuned: ", declared=True),
+    "diverged": Kind("a training stopped at a loss that was not finite; the best epoch before was kept", r"^training stopped ", loud=True),
     "tables": Kind("weights were clustered for a format that has no tables", r"^\w+ has no tables: ", loud=True),
     "calibration": Kind("the calibration data alone did not determine a grid", r"\bon the calibration data\b|\bdoes not fit int32\b"),
     "unstable": Kind("rounding alone moves an output far, so comparing outputs says little", r"^rounding alone moves", loud=True),

@@ -20,6 +20,7 @@ from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
 from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
+from edgekit.conversion.lessons import Lessons
 from edgekit.conversion.readback import check_weights
 from edgekit.conversion.removing import counted, prunes, roomy, without_pruning
 from edgekit.conversion.resolve import FileOptions, Request, resolve
@@ -60,6 +61,10 @@ def convert(
     weights: str | Path | None = None,
     trust: bool = False,
     samples: int = CALIBRATION_SAMPLES,
+    training: Any = None,
+    validation: Any = None,
+    teacher: Any = None,
+    checkpoints: str | Path | None = None,
     unpruned: str | Path | None = None,
     overwrite: bool = False,
     on_step: OnStep | None = None,
@@ -81,6 +86,10 @@ def convert(
         weights: State dict or safetensors to load into the module.
         trust: Whether code inside the model file (Lambda layers) may run.
         samples: Calibration samples to use, at most.
+        training: For a recipe that trains: data to train on, labelled or not, in any form of `calibration`.
+        validation: Data that tell the best epoch; None keeps a part of `training` aside.
+        teacher: Whose answers to imitate: a model in any form of `model`, or a callable; None or ``self`` for the model itself.
+        checkpoints: Folder for the state of trainings: an interrupted one goes on there.
         unpruned: For a recipe that prunes: folder to put the same model in, converted without pruning, for `edgekit.measure_gains`.
         overwrite: Whether an artifact at `out` may be replaced.
         on_step: Told the name and the seconds of each step.
@@ -101,6 +110,8 @@ def convert(
             graph = loaded(model, example_inputs, dims=dims, batch=batch, weights=weights, trust=trust)
         with steps.step("read data"):
             data, notes = _samples(calibration, graph, request, samples)
+            learnt = {"training": training, "validation": validation, "teacher": teacher, "checkpoints": checkpoints, "trust": trust}
+            request = replace(request, lessons=Lessons.read(graph, request.preprocess, **learnt))
         if unpruned is not None:
             with steps.step("convert unpruned"):
                 _convert_unpruned(graph, data, request, out=Path(unpruned), batch=batch, overwrite=overwrite, how=how)
@@ -156,6 +167,7 @@ def _with_pictures(graph: Graph, data: Samples | None, request: Request) -> tupl
     """The model as it takes pixels, and its calibration data as pixels."""
     found = pictures(graph.inputs, request.images, request.preprocess)
     pixels = None if data is None else pixel_samples(data, found)
+    request = replace(request, lessons=request.lessons.with_pictures(found))
     return from_pixels(graph, found), pixels, request.with_pictures(found, [s.name for s in graph.inputs])
 
 
@@ -206,7 +218,7 @@ def _fill_by_vendor(
     """The vendor's converter takes the float graph, compressed but neither lowered nor quantized."""
     from edgekit.conversion.tolerance import expect_roughly  # noqa: PLC0415 - torch loads where it is needed
 
-    scheme, context = vendor_scheme(request.recipe, request.target.format, request.encoding), _context(request, data)
+    scheme, context = vendor_scheme(request.recipe, request.target.format, request.encoding), _context(request, graph, data)
     whole = graph
     for step in request.recipe.passes:
         graph = graph if step.name == "quantize" else _apply(step, graph, context, steps)
@@ -222,7 +234,7 @@ def _fill_by_vendor(
 def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) -> tuple[Graph, Gains | None]:
     """The graph after all passes, and what those that prune took from the canonical one."""
     whole, pruned = graph, graph
-    for name, after in stages(graph, request.recipe, _context(request, data), steps):
+    for name, after in stages(graph, request.recipe, _context(request, graph, data), steps):
         pruned, graph = (graph if name == LOWER else pruned), after
     return graph, counted(whole, pruned) if prunes(request.recipe) else None
 
@@ -254,8 +266,18 @@ def stages(graph: Graph, recipe: Recipe, context: Context, steps: Steps) -> Iter
         yield step.name, graph
 
 
-def _context(request: Request, data: Samples | None) -> Context:
-    return Context(request.target.rules, data, alignment=request.target.channel_alignment)
+def _context(request: Request, graph: Graph, data: Samples | None) -> Context:
+    """What passes get; the model as it is now is the teacher where no other is named."""
+    taught = request.lessons
+    return Context(
+        request.target.rules,
+        data,
+        alignment=request.target.channel_alignment,
+        training=taught.training,
+        validation=taught.validation,
+        teacher=graph if taught.teacher is None else taught.teacher,
+        checkpoints=taught.checkpoints,
+    )
 
 
 def _apply(step: Pass, graph: Graph, context: Context, steps: Steps) -> Graph:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypedDict
 
 from edgekit.conversion.batches import checked_batches
 from edgekit.conversion.concessions import checked_kinds
 from edgekit.conversion.images import Picture
+from edgekit.conversion.lessons import Lessons
 from edgekit.conversion.vendor import vendor_scheme
 from edgekit.errors import UsageError
 from edgekit.plugins import Encoding
@@ -33,6 +34,7 @@ class Request:
         preprocess: Of all inputs, or by input name; of what is left to do outside of the file.
         images: Inputs the file takes as pictures; True until the model is loaded for all that can be.
         pictures: Those inputs, once the model is loaded.
+        lessons: What passes that train learn from, once the data are read.
     """
 
     target: Target
@@ -43,6 +45,7 @@ class Request:
     preprocess: Preprocess | Mapping[str, Preprocess] | None
     images: bool | tuple[str, ...] = False
     pictures: tuple[Picture, ...] = ()
+    lessons: Lessons = field(default_factory=Lessons)
 
     def with_pictures(self, found: tuple[Picture, ...], inputs: Sequence[str]) -> Request:
         """The same once it is known which inputs are pictures: what is left of their preprocessing, and their colours in the file."""

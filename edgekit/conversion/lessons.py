@@ -1,0 +1,93 @@
+"""What passes that train learn from, as the user gives it: data, a teacher, and a folder for the state of trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.conversion.images import Picture, from_pixels, pixel_samples
+from edgekit.data import Samples, read_samples
+from edgekit.errors import UsageError
+from edgekit.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+
+SELF = "self"
+"""The teacher that is the model itself, as it was before the first pass."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What trainings learn from; the attributes are those of `edgekit.recipe.Context`."""
+
+    training: Samples | None = None
+    validation: Samples | None = None
+    teacher: Graph | Callable[..., Any] | None = None
+    checkpoints: Path | None = None
+
+    @classmethod
+    def read(
+        cls,
+        graph: Graph,
+        preprocess: Preprocess | Mapping[str, Preprocess] | None,
+        *,
+        training: Any = None,
+        validation: Any = None,
+        teacher: Any = None,
+        checkpoints: str | Path | None = None,
+        trust: bool = False,
+    ) -> Lessons:
+        """Read the data as a model's inputs, and the teacher as a graph.
+
+        Args:
+            graph: The model.
+            preprocess: Of its inputs.
+            training: As `edgekit.data.read_samples` takes it, or None.
+            validation: The same.
+            teacher: A `Graph`, a model in memory or a file that `edgekit.load` reads, a callable that maps inputs to outputs; ``self`` or
+                None for the model itself.
+            checkpoints: Folder, or None.
+            trust: Whether code inside a teacher's file may run.
+
+        Raises:
+            DataError: The data do not fit the model.
+            LoadError: The teacher cannot be read.
+            UsageError: The teacher is nothing that answers.
+        """
+        parts = [None if data is None else read_samples(data, graph.inputs, preprocess) for data in (training, validation)]
+        folder = None if checkpoints is None else Path(checkpoints)
+        return cls(parts[0], parts[1], _teacher(teacher, graph, trust), folder)
+
+    def with_pictures(self, found: tuple[Picture, ...]) -> Lessons:
+        """The same for the model as it takes pixels."""
+        from edgekit.graph import Graph  # noqa: PLC0415 - torch loads where it is needed
+
+        if self.teacher is not None and not isinstance(self.teacher, Graph):
+            raise UsageError("a teacher that is a function cannot take the pixels of an image input", accepted="a model, or no pictures")
+        training, validation = (None if data is None else pixel_samples(data, found) for data in (self.training, self.validation))
+        teacher = None if self.teacher is None else from_pixels(self.teacher, found)
+        return replace(self, training=training, validation=validation, teacher=teacher)
+
+
+def _teacher(given: Any, graph: Graph, trust: bool) -> Graph | Callable[..., Any] | None:
+    import torch  # noqa: PLC0415 - torch loads where it is needed
+
+    from edgekit.canonicalize.opening import read  # noqa: PLC0415
+    from edgekit.graph import Graph  # noqa: PLC0415
+    from edgekit.loading import is_keras  # noqa: PLC0415
+
+    if given is None or (isinstance(given, str) and given == SELF):
+        return None
+    if isinstance(given, Graph):
+        return given
+    batch = graph.inputs[0].shape[0]
+    if isinstance(given, torch.nn.Module) and not is_keras(given):
+        return read(given, tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in graph.inputs), batch=batch)
+    if isinstance(given, (str, Path, torch.export.ExportedProgram)) or is_keras(given):
+        return read(given, batch=batch, trust=trust)
+    if callable(given):
+        return given  # type: ignore[no-any-return]
+    raise UsageError(f"the teacher is a {type(given).__name__}", accepted="self, a Graph, a model, a file, or a callable")
