@@ -65,6 +65,7 @@ CLASHES = (
     Clash(("cluster",), QUANTIZERS, "its weights are rounded already; quantize after cluster rounds the tables' entries"),
     Clash(PRUNING, QUANTIZERS, "grids and scales were chosen for the weights that were there, and what is pruned must be gone before"),
     Clash(RANGES, QUANTIZERS, "the grids were chosen for the ranges that it would change"),
+    Clash(("bias_correction",), ("adaround",), "it corrected the biases already, against what the float model gives"),
     Clash(QUANTIZERS, QUANTIZERS, "the weights are on grids already; give modules other schemes with overrides"),
 )
 NEEDS = (Need(CORRECTIONS, QUANTIZERS, "there is no rounding yet to make up for"),)

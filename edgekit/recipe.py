@@ -42,6 +42,7 @@ PASSES: dict[str, str] = {
     "equalize": "edgekit.compress.equalize:Equalize",
     "cluster": "edgekit.compress.cluster:Cluster",
     "quantize": "edgekit.compress.quantize:Quantize",
+    "adaround": "edgekit.compress.adaround:AdaRound",
     "bias_correction": "edgekit.compress.bias_correction:BiasCorrection",
 }
 """Pass name to ``module:class``; imported only when a recipe uses it."""

@@ -15,14 +15,11 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.compress.quantize.calibrate import batches
+from edgekit.compress.roundings import rounded, without_roundings
 from edgekit.errors import DataError
 from edgekit.graph import Graph, constant, constant_value, finish, grid_of, is_call, op_name
 from edgekit.recipe import Context
 
-ROUNDINGS = (
-    "fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine", "fake_quantize_per_block",
-    "fake_quantize_dynamic", "fake_half",
-)  # fmt: skip
 WEIGHTED = ("convolution", "linear")
 FEWEST, ENOUGH = 4, 1 << 20
 """A layer's input is summed over so many samples at least, and elements at most: large images tell a mean soon."""
@@ -53,7 +50,7 @@ class BiasCorrection:
             raise DataError("bias correction measures layers on data", accepted="calibration samples", next_step="pass calibration=...")
         sums = {n.name: InputSums(n.args[0]) for n in layers}
         with torch.inference_mode():
-            for run, inputs, count in batches(_exact(graph), context.calibration, self.batch_size):
+            for run, inputs, count in batches(without_roundings(graph), context.calibration, self.batch_size):
                 _Sums(run.module, sums, count).run(*inputs)
             shifts = {n.name: _mean_loss(n, sums[n.name]) for n in layers}
         result = graph.copy()
@@ -100,34 +97,12 @@ class _Sums(fx.Interpreter):
         return super().run_node(n)
 
 
-def _exact(graph: Graph) -> Graph:
-    """The graph without its roundings."""
-    result = graph.copy()
-    for node in result.nodes:
-        if _is_rounding(node):
-            node.replace_all_uses_with(node.args[0])  # type: ignore[arg-type]
-    finish(result.module)
-    return result
-
-
 def _summed(value: Tensor, rows: int) -> Tensor:
     """The sum of `rows` samples, taken in memory order, which is many times as fast as any other."""
     order = [0, *sorted(range(1, value.dim()), key=value.stride, reverse=True)]
     laid = value.permute(order)
     total = torch.ones(rows) @ laid.reshape(rows, -1)
     return total.reshape(laid.shape[0] // rows, *laid.shape[1:]).permute([order.index(d) for d in range(len(order))])
-
-
-def _is_rounding(node: object) -> bool:
-    return is_call(node) and op_name(node) in ROUNDINGS  # type: ignore[arg-type]
-
-
-def rounded(node: Any, exact: Tensor) -> Tensor:
-    """What the rounding `node` makes of a value; the value itself if it is none."""
-    if not _is_rounding(node):
-        return exact
-    parameters = [constant_value(a) if isinstance(a, fx.Node) else a for a in node.args[1:]]
-    return node.target(exact, *parameters)  # type: ignore[no-any-return]
 
 
 def _mean_loss(node: fx.Node, sums: InputSums) -> Tensor:

@@ -1,4 +1,4 @@
-"""Learned rounding: `adaround` (the pass) and `rounding` (one layer's optimization)."""
+"""Roundings chosen on data: `adaround` (the pass), `layer` (the problem), `gradient` and `coordinates` (how it is solved)."""
 
 from edgekit.compress.adaround.adaround import AdaRound
 

@@ -12,11 +12,11 @@ from edgekit.compress.cluster.budget import Bits
 from edgekit.compress.cluster.fitting import Target, fit
 from edgekit.compress.cluster.layers import HALF_BITS, Layer
 from edgekit.compress.cluster.moments import can_fit, moments
-from edgekit.compress.cluster.reconstruction import Seen, reconstruct
+from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
 from edgekit.compress.cluster.tables import codebook
 from edgekit.constraints import Codebook
 from edgekit.data import Samples
-from edgekit.graph import Graph, argument, constant, finish, op_name, revalue
+from edgekit.graph import Graph, finish, op_name, revalue
 
 WEIGHTED = ("convolution", "linear")
 """Calls that have a bias, which can take the mean that clustering costs."""
@@ -66,7 +66,7 @@ class Clustering:
         if self.correction != "none":
             assert self.samples is not None
             chosen = {y.reader.name: _Chooser(self, y, codebooks, values) for y in found if y.name in codebooks and _corrected(y)}
-            biases = reconstruct(graph, self.samples, chosen).biases
+            biases = reconstruct(graph, self.samples, chosen, "clustering layers").biases
         return _with(graph, values, codebooks, biases)
 
 
@@ -117,8 +117,6 @@ def _with(graph: Graph, values: Mapping[str, Tensor], codebooks: Mapping[str, Co
             revalue(node, values[str(node.target)].clone(), codebooks[str(node.target)])
     for node in result.nodes:
         if node.name in biases:
-            old = argument(node, "bias")
-            name = f"{node.name}_bias" if old is None else str(old.target)
-            node.update_arg(2, constant(node, biases[node.name], name))
+            rebias(node, biases[node.name])
     finish(result.module)
     return result

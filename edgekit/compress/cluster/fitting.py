@@ -76,8 +76,12 @@ def fit(target: Target, start: Tensor, table_of_row: Tensor, *, refit: bool) -> 
     """
     tables = start
     weight = _nearest(target.weight, tables, table_of_row).where(target.kept, 0.0)
+
+    def nearest(values: Tensor, _: int) -> Tensor:
+        return _nearest(values[..., None], tables, table_of_row)[..., 0]
+
     for _ in range(ROUNDS):
-        weight = _reassigned(target, weight, tables, table_of_row)
+        weight = descend(target, weight, nearest)
         if refit:
             tables, weight = _refitted(target, weight, tables, table_of_row)
     return weight, tables
@@ -91,8 +95,17 @@ def _nearest(values: Tensor, tables: Tensor, table_of_row: Tensor) -> Tensor:
     return table.gather(1, indices).reshape(values.shape)
 
 
-def _reassigned(target: Target, weight: Tensor, tables: Tensor, table_of_row: Tensor) -> Tensor:
-    """One sweep of coordinate descent over the columns."""
+def descend(target: Target, weight: Tensor, nearest: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """One sweep of coordinate descent over the columns.
+
+    Args:
+        target: What to come near to.
+        weight: To start from, shape (groups, rows, columns).
+        nearest: Given values of shape (groups, rows) and their column, the nearest that an element may have there.
+
+    Returns:
+        A weight that costs no more.
+    """
     weight, moments = weight.clone(), target.moments
     diagonal = moments.diagonal(dim1=1, dim2=2)
     slope = (weight - target.weight) @ moments
@@ -102,7 +115,7 @@ def _reassigned(target: Target, weight: Tensor, tables: Tensor, table_of_row: Te
         for column in range(block.start, block.stop):
             old = weight[:, :, column]
             wanted = old - near[:, :, column - begin] / diagonal[:, column, None]
-            new = _nearest(wanted[..., None], tables, table_of_row)[..., 0].where(target.kept[:, :, column], 0.0)
+            new = nearest(wanted, column).where(target.kept[:, :, column], 0.0)
             near += (new - old)[..., None] * moments[:, None, column, block]
             weight[:, :, column] = new
         slope += (weight[:, :, block] - before) @ moments[:, block, :]

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from edgekit.compress.channels import groups_of
 from edgekit.compress.cluster.reconstruction import Seen
+from edgekit.compress.roundings import unrounded
 from edgekit.graph import argument, constant_value, is_call, op_name
 from edgekit.graph import aten as _aten
 
@@ -21,7 +23,7 @@ POSITIONS_PER_COLUMN, FEWEST_POSITIONS = 16, 8192
 
 def can_fit(node: fx.Node) -> bool:
     """Whether the layer's outputs are products of its weight with a matrix of inputs small enough to solve for."""
-    weight = constant_value(argument(node, "weight"))
+    weight = _weight(node)
     if weight is None or weight[0].numel() > WIDEST:
         return False
     if is_call(node, _aten.linear.default):
@@ -39,15 +41,12 @@ def moments(node: fx.Node, seen: Seen) -> tuple[Tensor, Tensor]:
     Returns:
         Shapes (groups, rows, columns) and (groups, columns, columns), float64; the weight is (rows, columns) in each group.
     """
-    groups = int(argument(node, "groups")) if op_name(node) == "convolution" else 1
-    weight = constant_value(argument(node, "weight"))
+    weight, groups = _weight(node), groups_of(node)
     assert weight is not None
     rows, columns = weight.shape[0] // groups, weight[0].numel()
-    positions = max(FEWEST_POSITIONS, POSITIONS_PER_COLUMN * columns)
     square, cross = torch.zeros(groups, columns, columns), torch.zeros(groups, rows, columns)
     first_in, first_out, count = torch.zeros(groups, columns), torch.zeros(groups, rows), 0
-    for part_in, part_out, share in _parts(node, seen, positions):
-        x, y = _matrices(node, part_in, part_out, groups, share)
+    for x, y in positions(node, seen, max(FEWEST_POSITIONS, POSITIONS_PER_COLUMN * columns)):
         square += x @ x.mT
         cross += y @ x.mT
         first_in, first_out, count = first_in + x.sum(2), first_out + y.sum(2), count + x.shape[2]
@@ -56,9 +55,28 @@ def moments(node: fx.Node, seen: Seen) -> tuple[Tensor, Tensor]:
     return cross.double() / count - mean_out[:, :, None] * mean_in[:, None], centred
 
 
-def _parts(node: fx.Node, seen: Seen, positions: int) -> Iterator[tuple[Tensor, Tensor, int]]:
+def positions(node: fx.Node, seen: Seen, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """What the layer's weight multiplies and what should come out, some positions of images (or rows) at a time, at even distances.
+
+    Args:
+        node: A layer that `can_fit`.
+        seen: Its inputs and wanted outputs.
+        most: Positions in all, about.
+
+    Yields:
+        Shapes (groups, columns, positions) and (groups, rows, positions).
+    """
+    for part_in, part_out, share in _parts(node, seen, most):
+        yield _matrices(node, part_in, part_out, groups_of(node), share)
+
+
+def _weight(node: fx.Node) -> Tensor | None:
+    return constant_value(unrounded(argument(node, "weight")))
+
+
+def _parts(node: fx.Node, seen: Seen, most: int) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Inputs and outputs, an image of a convolution at a time, and how many positions to take of each."""
-    share = max(1, positions // len(seen.inputs))
+    share = max(1, most // len(seen.inputs))
     for batch_in, batch_out in zip(seen.inputs, seen.outputs, strict=True):
         if op_name(node) == "linear":
             yield batch_in, batch_out, share
@@ -71,7 +89,7 @@ def _matrices(node: fx.Node, given: Tensor, wanted: Tensor, groups: int, share: 
     if op_name(node) == "linear":
         x, y = given.reshape(-1, given.shape[-1]).T, wanted.reshape(-1, wanted.shape[-1]).T
     else:
-        weight = constant_value(argument(node, "weight"))
+        weight = _weight(node)
         assert weight is not None
         x, y = _unfolded(node, given, tuple(weight.shape[2:])), wanted.flatten(1)
     if x.shape[1] > share:

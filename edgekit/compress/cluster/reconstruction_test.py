@@ -70,7 +70,7 @@ def test_each_layer_sees_what_the_layers_before_it_lost_and_biases_take_the_mean
         seen[node.name] = what
         return torch.round(graph.module.get_buffer(str(node.args[1].target)))
 
-    found = reconstruct(graph, Samples({"x0": x.numpy()}), dict.fromkeys(layers, choose))
+    found = reconstruct(graph, Samples({"x0": x.numpy()}), dict.fromkeys(layers, choose), "compressing layers")
     first = functional.conv2d(x, graph.module.a, graph.module.w, padding=1)
     torch.testing.assert_close(torch.cat(seen[layers[0]].outputs), first)
     rounded = functional.conv2d(x, graph.module.a.round(), found.biases[layers[0]], padding=1)

@@ -8,13 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from edgekit.canonicalize.batched import batched
+from edgekit.canonicalize.batched import TOLERANCE, batched
 from edgekit.compress.quantize import sensitivity
 from edgekit.compress.quantize.observers import Observer
+from edgekit.compress.roundings import is_rounding
 from edgekit.data import Samples
 from edgekit.data.checking import check_samples
 from edgekit.graph import Graph
 from edgekit.progress import track
+
+ROUNDED = 0.1
+"""How far two samples at once may be from one by one in a graph that rounds, where a last bit may decide a step."""
 
 
 def calibrate(graph: Graph, samples: Samples, observers: Mapping[fx.Node, Observer], batch_size: int, *, weighing: bool = False) -> None:
@@ -72,7 +76,8 @@ def _widened(graph: Graph, tensors: list[Tensor], batch_size: int) -> tuple[Grap
     own = graph.inputs[0].shape[0]
     if own > 1 or batch_size == 1 or len(tensors[0]) == 1:
         return graph, own
-    wide = batched(graph, [tuple(t[i : i + 1] for t in tensors) for i in range(2)])
+    tolerance = ROUNDED if any(is_rounding(n) for n in graph.nodes) else TOLERANCE
+    wide = batched(graph, [tuple(t[i : i + 1] for t in tensors) for i in range(2)], tolerance=tolerance)
     return (graph, 1) if wide is None else (wide, batch_size)
 
 
