@@ -26,6 +26,7 @@ from edgekit import schemas, staging
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.gains import Gains
 from edgekit.plugins import EmittedOp
+from edgekit.sizes import OpenSize
 from edgekit.tensors import TensorSpec
 
 SCHEMA = "edgekit.artifact/1"
@@ -81,6 +82,7 @@ class Manifest:
         tools: Package to version.
         files: Every file of the folder but the manifest, by relative POSIX path.
         evidence: The last verdict's JSON, or None.
+        open_sizes: Sizes of the inputs that an application chooses; `inputs` and `outputs` have the typical ones.
         gains: What the recipe's pruning gained (the JSON form of an `edgekit.gains.Gains`), or None for a recipe that prunes nothing.
     """
 
@@ -107,6 +109,7 @@ class Manifest:
     tools: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     evidence: Mapping[str, Any] | None = None
+    open_sizes: tuple[OpenSize, ...] = ()
     gains: Mapping[str, Any] | None = None
 
     @property
@@ -144,6 +147,7 @@ class Manifest:
             "tools": dict(sorted(self.tools.items())),
             "files": {name: vars(record) for name, record in sorted(self.files.items())},
             "evidence": dict(self.evidence) if self.evidence is not None else None,
+            "open_sizes": [o.to_json() for o in self.open_sizes],
             "gains": dict(self.gains) if self.gains is not None else None,
         }
 
@@ -169,6 +173,7 @@ class Manifest:
                 "ops": tuple(EmittedOp(**op) for op in data["ops"]),
                 "notes": tuple(data["notes"]),
                 "build": tuple(data.get("build", ())),
+                "open_sizes": tuple(OpenSize.from_json(o) for o in data.get("open_sizes", ())),
                 "files": {name: FileRecord(**record) for name, record in data["files"].items()},
             }
         )

@@ -117,7 +117,10 @@ class Emitted:
 
 
 class Converter(Protocol):
-    """Writes one format. A module of ``edgekit_converters`` exports one as ``CONVERTER``."""
+    """Writes one format. A module of ``edgekit_converters`` exports one as ``CONVERTER``.
+
+    One whose attribute ``resizable`` is true writes graphs with `Graph.open_sizes` as files that take any of those sizes.
+    """
 
     name: str
     suffix: str

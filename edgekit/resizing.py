@@ -17,13 +17,11 @@ from torch import fx
 
 from edgekit.errors import ConversionError
 from edgekit.graph import Graph, aten, infer, is_call, module_path, op_name, shape_of
-from edgekit.sizes import Sizes, between, shape_at, typical
+from edgekit.sizes import LARGER_STEP, ONE_BY_ONE, Sizes, between, shape_at, typical
 
 SIZES = "sizes"
 """Key of a node's meta: the number of each integer argument (as `numbers` counts them) that depends on the open sizes, to its values
 at the `edgekit.sizes.corners`."""
-ONE_BY_ONE = "convert once for each size that is needed: --dim"
-LARGER_STEP = f"choose a larger step (16..128:8), or {ONE_BY_ONE}"
 
 
 def resized(graph: Graph, sizes: Sizes) -> Graph:
@@ -78,8 +76,8 @@ def _resize(graph: Graph, node: fx.Node, sizes: Sizes, old: dict[str, Any]) -> N
         source: Any = node.args[0]
         node.args = (source, _regrouped(node, old[source.name].shape))
     elif is_call(node, aten.slice.Tensor):
-        sliced: Any
-        sliced, dim, start, end, *rest = node.args
+        parts: Any = node.args
+        sliced, dim, start, end, *rest = parts
         whole = end == old[sliced.name].shape[dim]
         node.args = (sliced, dim, start, shape_of(sliced)[dim] if whole else end, *rest)
     try:

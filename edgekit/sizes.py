@@ -14,6 +14,8 @@ from typing import Any
 
 from edgekit.errors import LoadError
 
+ONE_BY_ONE = "convert once for each size that is needed: --dim"
+LARGER_STEP = f"choose a larger step (16..128:8), or {ONE_BY_ONE}"
 MOST = 2
 """Sizes that may vary independently: a trace for every corner of their ranges must be made."""
 Sizes = tuple[int, ...]

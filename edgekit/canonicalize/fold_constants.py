@@ -17,7 +17,8 @@ from torch import Tensor, fx
 from torch.fx.node import map_arg
 
 from edgekit.canonicalize.rewriting import overloads, sweep
-from edgekit.graph import constant, constant_value
+from edgekit.errors import LoadError
+from edgekit.graph import constant, constant_value, module_path, op_name
 
 _EXPANSIONS = overloads("expand expand_as broadcast_to repeat tile repeat_interleave.self_int")
 _LARGE = 4096
@@ -57,4 +58,8 @@ def _foldable(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
 
 def _compute(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
     assert callable(node.target)
-    return node.target(*map_arg(node.args, values.__getitem__), **map_arg(node.kwargs, values.__getitem__))
+    try:
+        return node.target(*map_arg(node.args, values.__getitem__), **map_arg(node.kwargs, values.__getitem__))
+    except (IndexError, RuntimeError) as error:  # a position past the end of its table: the trace, on shapes alone, did not see it
+        problem = f"the model itself fails in aten.{op_name(node)}: {str(error).partition(chr(10))[0]}"
+        raise LoadError(problem, module=module_path(node) or None, next_step="give inputs of a shape the model takes") from None

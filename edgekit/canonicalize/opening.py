@@ -19,11 +19,11 @@ from torch import fx
 from edgekit.canonicalize import canonicalize
 from edgekit.canonicalize.batched import TOLERANCE, random_inputs
 from edgekit.errors import LoadError
-from edgekit.graph import Graph, constant_value, is_call, module_path, op_name
+from edgekit.graph import Graph, aten, call, constant, constant_value, finish, is_call, module_path, op_name
 from edgekit.loading import export
 from edgekit.loading.dims import Dims, open_sizes
-from edgekit.resizing import LARGER_STEP, ONE_BY_ONE, SIZES, numbers, resized
-from edgekit.sizes import OpenSize, Sizes, between, corners, tried, typical
+from edgekit.resizing import SIZES, numbers, resized
+from edgekit.sizes import LARGER_STEP, ONE_BY_ONE, OpenSize, Sizes, between, corners, tried, typical
 
 Trace = Callable[[Sizes], Graph]
 
@@ -40,7 +40,11 @@ def read(model: Any, example_inputs: Any = None, *, dims: Dims | None = None, **
         return graph
 
     def traced(sizes: Sizes) -> Graph:
-        return canonicalize(export(model, example_inputs, dims=_at(dims or {}, exported.inputs, found, sizes), **options))
+        try:
+            return canonicalize(export(model, example_inputs, dims=_at(dims or {}, exported.inputs, found, sizes), **options))
+        except LoadError as error:
+            told = f"with {_told(found, sizes)}: {error.message}"
+            raise LoadError(told, accepted=error.accepted, module=error.module, next_step=LARGER_STEP) from error
 
     return opened(_noted(graph, found), found, traced)
 
@@ -62,6 +66,7 @@ def opened(graph: Graph, found: tuple[OpenSize, ...], traced: Trace) -> Graph:
             seen[sizes] = traced(sizes)
     graph = replace(graph.copy(), open_sizes=found)
     _learn(graph, [seen[sizes] for sizes in corners(found)])
+    finish(graph.module)
     for sizes in tried(found):
         prove(resized(graph, sizes), seen[sizes], found, sizes)
     return graph
@@ -96,10 +101,11 @@ def _learn(graph: Graph, at_corners: Sequence[Graph]) -> None:
         for other in others:
             if other is None or (node.op, _named(node)) != (other.op, _named(other)) or _wiring(node, partners) != _wiring(other, partners):
                 raise _refusal(node, f"the model has {_named(other) if other is not None else 'nothing'} in its place at another size")
-        if node.op == "get_attr":
-            _same_constant(node, others)
-        elif is_call(node) and (found := _differing(graph, node, others)):
+        if is_call(node) and (found := _differing(graph, node, others)):
             node.meta[SIZES] = found
+    for index, node in enumerate(nodes):
+        if node.op == "get_attr":
+            _learn_constant(node, [column[index] for column in columns])
 
 
 def _differing(graph: Graph, node: fx.Node, others: Sequence[Any]) -> dict[int, tuple[int, ...]]:
@@ -128,12 +134,22 @@ def _wiring(node: fx.Node, partners: Mapping[fx.Node, int]) -> Any:
     )
 
 
-def _same_constant(node: fx.Node, others: Sequence[Any]) -> None:
-    value = constant_value(node)
-    for other in map(constant_value, others):
-        if value is None or other is None or value.shape != other.shape or not torch.equal(value, other):
-            user = next(iter(node.users), node)
-            raise _refusal(user, f"the constant {node.target!r} it reads depends on the size")
+def _learn_constant(node: fx.Node, others: Sequence[Any]) -> None:
+    """A constant that is the same at all sizes stays; one that is the head of a longer one (positions, masks) is cut from the longest."""
+    values = [v for v in map(constant_value, (node, *others)) if v is not None]
+    longest = values[-1]
+    if all(v.shape == longest.shape and torch.equal(v, longest) for v in values):
+        return
+    heads = (v.dim() == longest.dim() and torch.equal(v, longest[tuple(map(slice, v.shape))]) for v in values)
+    if len(values) <= len(others) or not all(heads):
+        raise _refusal(next(iter(node.users), node), f"the constant {node.target!r} it reads depends on the size")
+    reader = next(n for n in node.graph.nodes if node in n.all_input_nodes)
+    cut = constant(reader, longest, f"{node.target}_longest", module_path(node))
+    for dim, sizes in enumerate(zip(*(v.shape for v in values), strict=True)):
+        if len(set(sizes)) > 1:
+            cut = call(reader, aten.slice.Tensor, cut, dim, 0, sizes[0], 1)
+            cut.meta[SIZES] = {2: sizes[1:]}
+    node.replace_all_uses_with(cut)
 
 
 def _named(node: fx.Node | None) -> str:

@@ -15,7 +15,7 @@ from edgekit.conversion.expected import Expected, distance
 from edgekit.conversion.failures import Untraced, told
 from edgekit.conversion.running import request, run_file
 from edgekit.errors import ConversionError
-from edgekit.plugins import Emitted, Encoding, Runtime, described
+from edgekit.plugins import Emitted, Encoding, RunRequest, Runtime, described
 from edgekit.tensors import TensorSpec
 
 TIMEOUT = 300.0
@@ -58,8 +58,28 @@ def check(
     for side, specs, dtype in (("inputs", emitted.inputs, encoding.input_dtype), ("outputs", emitted.outputs, encoding.output_dtype)):
         _same_edges(side, specs, tuple(TensorSpec.from_json(s) for s in found[side]))
         _asked_dtype(side, specs, dtype)
-    with told("running the written file", emitted.ops, NEXT):
-        got = run_file(runtime, request(model, timeout=timeout), inputs=emitted.inputs, outputs=emitted.outputs, samples=inputs)
+    check_answers(runtime, request(model, timeout=timeout), emitted, inputs=inputs, expected=expected)
+
+
+def check_answers(
+    runtime: Runtime, asked: RunRequest, emitted: Emitted, *, inputs: Mapping[str, np.ndarray], expected: Expected, where: str = ""
+) -> None:
+    """Run the written file and compare its answers.
+
+    Args:
+        runtime: Executes the format.
+        asked: The file, and how to run it.
+        emitted: What the converter says it wrote, of the shapes that `inputs` have.
+        inputs: Samples by input name.
+        expected: What the final graph answers on them.
+        where: What to add to errors on running it.
+
+    Raises:
+        ConversionError: The file cannot be run.
+        Disagrees: It answers something else.
+    """
+    with told(f"running the written file{where}", emitted.ops, NEXT):
+        got = run_file(runtime, asked, inputs=emitted.inputs, outputs=emitted.outputs, samples=inputs)
     for spec in emitted.outputs:
         _agree(spec, got[spec.name], expected.outputs[spec.name], expected.tolerance[spec.name])
 

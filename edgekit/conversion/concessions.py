@@ -33,6 +33,7 @@ KINDS: dict[str, Kind] = {
     "batch": Kind(
         "the batch dimension was fixed or left open; --batch and --batches choose", r"^batch dimension (fixed|open)", declared=True
     ),
+    "sizes": Kind("a dimension stays open between two sizes; --dim chooses", r"^dimension \d+ of input .* open: ", declared=True),
     "dtype": Kind("an input or output has another dtype than the source's", r"\bis \w+ instead of \w+$"),
     "float": Kind("an operator without an integer kernel computes in float", r"^float: |\bstays in float$", loud=True),
     "requantized": Kind("a value changes its grid inside the model", r"^requantized: |\bbetween integer and float$"),

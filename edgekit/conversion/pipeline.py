@@ -23,6 +23,7 @@ from edgekit.conversion.images import from_pixels, pictures, pixel_samples, rand
 from edgekit.conversion.lessons import Lessons
 from edgekit.conversion.readback import check_weights
 from edgekit.conversion.removing import counted, prunes, roomy, without_pruning
+from edgekit.conversion.resizing import check_sizes, require_resizable, resizing_as
 from edgekit.conversion.resolve import FileOptions, Request, resolve
 from edgekit.conversion.room import check_room
 from edgekit.conversion.running import run_graph, runtime_for
@@ -30,7 +31,7 @@ from edgekit.conversion.steps import OnStep, Steps
 from edgekit.conversion.vendor import emit_by_vendor, vendor_scheme
 from edgekit.data import Samples, read_samples
 from edgekit.gains import Gains
-from edgekit.plugins import Converter, Emitted
+from edgekit.plugins import Converter, Emitted, Runtime
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Context, Pass, Recipe
 from edgekit.targets import Target
@@ -81,7 +82,7 @@ def convert(
         recipe: A preset's name, a path to a ``.toml``, or a `Recipe`; None for the target's default.
         out: The folder to make; None for ``build/<model>-<target>``.
         preprocess: What makes model inputs of the data, for all inputs or by name; it is kept in the manifest.
-        dims: Sizes for dynamic dimensions, by input name and axis.
+        dims: Sizes for dynamic dimensions, by input name and axis, or ranges of sizes that the file leaves open; see `edgekit.load`.
         batch: Size of the batch dimension.
         weights: State dict or safetensors to load into the module.
         trust: Whether code inside the model file (Lambda layers) may run.
@@ -179,15 +180,18 @@ def _fill(folder: Path, graph: Graph, request: Request, data: Samples | None, st
     with steps.step("run the float model"):
         write_golden(folder, inputs, run_graph(graph, inputs))
     if request.emitter == "vendor":
+        require_resizable(graph, None, "the vendor's converter")
         return _fill_by_vendor(folder, graph, request, data, inputs=inputs, steps=steps)
-    final, gains = _passed(graph, request, data, steps)
     converter: Converter = plugins.load("converters", request.target.format)
+    require_resizable(graph, converter, f"target {request.target.name!r}")
+    final, gains = _passed(graph, request, data, steps)
     open_to = request.encoding.batches
     written = final if open_to is None else with_any_batch(final, open_to, inputs)
     with steps.step("emit"):
         emitted = converter.emit(written, folder, request.encoding)
     with steps.step("check"):
         notes = _checked(folder, final, emitted, request, inputs=few(inputs), converter=converter)
+        check_sizes(_runtime(request), folder / emitted.model_file, emitted, final, inputs=few(inputs), compute=request.encoding.compute)
     return _settled(emitted, written.noting(*notes), request), gains
 
 
@@ -198,7 +202,7 @@ def _checked(
     from edgekit.conversion.locate import located  # noqa: PLC0415 - torch loads where it is needed
     from edgekit.conversion.tolerance import expect  # noqa: PLC0415
 
-    runtime = runtime_for(request.target.format, next(iter(request.target.runtimes), None))
+    runtime = _runtime(request)
     check_weights(runtime, folder / emitted.model_file, emitted)
     expected = expect(graph, inputs, request.encoding.compute)
     try:
@@ -210,6 +214,10 @@ def _checked(
         f"rounding alone moves output {name!r} by {share:.0%} of its size on the samples it was checked on"
         for name, share in expected.unstable.items()
     )
+
+
+def _runtime(request: Request) -> Runtime:
+    return runtime_for(request.target.format, next(iter(request.target.runtimes), None))
 
 
 def _fill_by_vendor(
@@ -225,7 +233,7 @@ def _fill_by_vendor(
     with steps.step("emit"):
         emitted = emit_by_vendor(graph, folder, scheme, data)
     with steps.step("check"):
-        runtime = runtime_for(request.target.format, next(iter(request.target.runtimes), None))
+        runtime = _runtime(request)
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, expected=expect_roughly(graph, inputs))
         check_room(request.target, folder / emitted.model_file, runtime)
     return _settled(emitted, graph, request), counted(whole, graph) if prunes(request.recipe) else None
@@ -259,7 +267,7 @@ def stages(graph: Graph, recipe: Recipe, context: Context, steps: Steps) -> Iter
         graph = _apply(step, graph, context, steps)
         yield step.name, graph
     with steps.step(LOWER):
-        graph = lower(graph, context.rules)
+        graph = resizing_as(graph, lower(graph, context.rules))
     yield LOWER, graph
     for step in passes[first:]:
         graph = _apply(step, graph, context, steps)
@@ -303,7 +311,7 @@ def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int, gain
         outputs=emitted.outputs,
         recipe=request.recipe.name,
         ops=emitted.ops,
-        batch=batch,
+        batch=next((o.range.typical for o in graph.open_sizes for _, axis in o.places if axis == 0), batch),
         preprocess=_preprocessing(request, emitted),
         labels=request.encoding.labels,
         description=request.encoding.description,
@@ -317,6 +325,7 @@ def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int, gain
         notes=emitted.notes,
         tools=tool_versions(graph.source.framework),
         gains=None if gains is None else gains.to_json(),
+        open_sizes=graph.open_sizes,
     )
 
 

@@ -30,13 +30,13 @@ def check(session: Session, arrays: Arrays) -> int:
     return next(iter(counts.values()), 0)
 
 
-def prepare(session: Session, arrays: Arrays) -> int:
-    """Resize open dimensions to the samples'; the number of samples the model then takes at once.
+def prepare(session: Session, arrays: Arrays, batch: int = 1) -> int:
+    """Resize open dimensions to the samples', an open batch to `batch`; the number of samples the model then takes at once.
 
     Raises:
         DataError: A sample has another shape than the model's.
     """
-    session.fit({p.name: _fitting(p, arrays[p.name].shape[1:]) for p in session.inputs})
+    session.fit({p.name: _fitting(p, arrays[p.name].shape[1:], batch) for p in session.inputs})
     sizes = {p.shape[0] for p in session.inputs if arrays[p.name].shape[1:] != p.shape}
     if len(sizes) > 1:
         raise DataError(f"the model's inputs disagree on the batch size: { {p.name: list(p.shape) for p in session.inputs} }")
@@ -49,11 +49,11 @@ def feed(session: Session, arrays: Arrays, start: int, batch: int) -> None:
         session.feed(port.name, _rows(arrays[port.name], start, port, batch))
 
 
-def _fitting(port: Port, sample: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape to give an input so that one sample fits, within what the file leaves open."""
+def _fitting(port: Port, sample: tuple[int, ...], batch: int) -> tuple[int, ...]:
+    """The shape to give an input so that a batch of such samples fits, within what the file leaves open."""
     if sample == port.shape:
         return port.shape
-    first = (1,) if port.flexible[:1] == (True,) else port.shape[:1]
+    first = (batch,) if port.flexible[:1] == (True,) else port.shape[:1]
     shape = (*first, *sample)
     fits = len(shape) == len(port.shape) and all(a == b or free for a, b, free in zip(shape, port.shape, port.flexible, strict=True))
     if not fits:

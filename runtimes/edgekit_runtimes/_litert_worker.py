@@ -13,7 +13,7 @@ from edgekit_runtimes._sessions import Answer, Arrays
 
 def run(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     """Run every sample."""
-    return _sessions.run(opened(arguments), arrays)
+    return _sessions.run(opened(arguments), arrays, arguments["batch"])
 
 
 def inspect(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:

@@ -80,10 +80,10 @@ class Session(Protocol):
         """Memory planned for activations, as far as the library tells."""
 
 
-def run(session: Session, arrays: Arrays) -> Answer:
-    """Run every sample, one batch of the model at a time, each run without memory of the one before."""
+def run(session: Session, arrays: Arrays, batch: int = 1) -> Answer:
+    """Run every sample, one batch of the model at a time (`batch` where it is open), each run without memory of the one before."""
     samples = feeding.check(session, arrays)
-    batch = feeding.prepare(session, arrays)
+    batch = feeding.prepare(session, arrays, batch)
     rows: dict[str, list[np.ndarray]] = {p.name: [] for p in session.outputs}
     for start in range(0, samples, batch):
         session.reset()

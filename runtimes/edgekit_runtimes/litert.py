@@ -25,7 +25,8 @@ class LiteRt:
     On another device it is the device's own Python and ai-edge-litert that run them.
 
     `RunRequest.delegate` is ``xnnpack`` (the default on a phone's CPU), ``none`` (LiteRT's own optimized kernels) or
-    ``reference`` (its plain ones, slow and simple). `RunRequest.options` takes ``timeout`` (seconds, 600).
+    ``reference`` (its plain ones, slow and simple). `RunRequest.options` takes ``timeout`` (seconds, 600) and ``batch`` (samples at
+    once where the file leaves the batch open, 1).
     """
 
     name: str = "litert"
@@ -64,7 +65,7 @@ class LiteRt:
             WorkerCrashed: LiteRT aborted, hung or ran out of memory.
         """
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        _, outputs = self._call("_litert_worker:run", request, arrays)
+        _, outputs = self._call("_litert_worker:run", request, arrays, batch=int(request.options.get("batch", 1)))
         return dict(outputs)
 
     def inspect(self, request: RunRequest) -> dict[str, Any]:

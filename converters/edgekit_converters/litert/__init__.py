@@ -20,6 +20,7 @@ class LiteRTConverter:
     suffix: str = ".tflite"
     extra: str = "litert"
     reader: str | None = "edgekit_converters.litert.reader:read"
+    resizable: bool = True
 
     def emit(self, graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
         """Write the lowered, possibly quantized `graph` as ``model.tflite`` in `folder`.

@@ -20,7 +20,8 @@ import torch
 
 from edgekit.errors import ConversionError
 from edgekit.graph import Graph
-from edgekit.resizing import LARGER_STEP, resized
+from edgekit.resizing import resized
+from edgekit.sizes import LARGER_STEP
 from edgekit_converters.litert.builder import Builder, Operator, Tensor
 
 OP = schema.BuiltinOperator
