@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.artifact import Artifact
     from edgekit.conversion import convert, convert_all, explain
     from edgekit.data import Samples
+    from edgekit.debugging import debug, fix
     from edgekit.errors import (
         ConversionError,
         DataError,
@@ -58,7 +59,9 @@ __all__ = [
     "compare",
     "convert",
     "convert_all",
+    "debug",
     "explain",
+    "fix",
     "load",
     "load_target",
     "measure_gains",
@@ -77,7 +80,9 @@ _HOMES = {
     "compare": "profiling",
     "convert": "conversion",
     "convert_all": "conversion",
+    "debug": "debugging",
     "explain": "conversion",
+    "fix": "debugging",
     "load_target": "targets",
     "measure_gains": "profiling",
     "profile": "profiling",

@@ -34,7 +34,7 @@ LAYERS = [
 """From left to right: a module imports its own layer and those before it."""
 
 FORBIDDEN_NAMES = {"utils", "util", "helper", "helpers", "manager", "handler", "factory", "common", "misc", "profile", "json"}
-SHADOWED = {"load", "convert", "verify", "profile", "compare", "explain"}
+SHADOWED = {"load", "convert", "verify", "profile", "compare", "explain", "debug", "fix"}
 FRAMEWORKS = ["torch", "keras", "tensorflow", "jax", "transformers", "ai_edge_litert", "scipy", "sklearn", "numpy", "rich"]
 MAX_FILE, MAX_FUNCTION = 400, 80
 

@@ -1,4 +1,4 @@
-"""The command line: `edgekit convert | verify | profile | compare | explain | recipes | targets | doctor`.
+"""The command line: `edgekit convert | verify | profile | compare | explain | debug | recipes | targets | doctor`.
 
 One file a command (``cmd_convert.py``), imported when that command is used. A command's file imports click and nothing
 heavier; what it calls is imported inside its function, so that ``edgekit --help`` and completion answer at once.

@@ -11,7 +11,7 @@ import click
 
 import edgekit
 
-COMMANDS = ("convert", "verify", "profile", "compare", "explain", "devices", "recipes", "targets", "doctor", "completion")
+COMMANDS = ("convert", "verify", "profile", "compare", "explain", "debug", "devices", "recipes", "targets", "doctor", "completion")
 """In the order a user meets them."""
 
 USAGE = 2

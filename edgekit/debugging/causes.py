@@ -33,6 +33,9 @@ SAMPLED = 1 << 22
 """Elements that a quantile is taken of, at most."""
 FEW_BITS = 4
 
+OF_ACTIVATIONS = ("calibration", "int16", "data")
+"""Knobs that do nothing for a weight."""
+
 CAUSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "degenerate range": ("the value hardly varies on the data, so its grid says nothing", ("data", "float")),
     "saturating activation": ("the grid ends inside of the data, and what is beyond is cut off", ("calibration", "int16", "float")),
@@ -85,7 +88,8 @@ def explain(losses: Losses, loss: Loss, floats: Collection[str]) -> Finding:
     with torch.inference_mode():
         cause, evidence = _weight(losses, name) if worst == WEIGHT else _result(losses, name, floats)
     tensor = "input" if layer.op == "input" else worst
-    return Finding(layer.module, layer.op, tensor, cause, evidence, CAUSES[cause][1])
+    knobs = tuple(knob for knob in CAUSES[cause][1] if worst != WEIGHT or knob not in OF_ACTIVATIONS)
+    return Finding(layer.module, layer.op, tensor, cause, evidence, knobs)
 
 
 def _weight(losses: Losses, name: str) -> tuple[str, str]:

@@ -26,11 +26,17 @@ class LayerLoss:
     share: float
     finding: Finding | None = None
 
+    @property
+    def name(self) -> str:
+        """The layer's, as the user knows it."""
+        return self.loss.layer.name
+
     def to_json(self) -> dict[str, Any]:
         """The row."""
         layer, found = self.loss.layer, self.finding
         figures = {name: numbers_for_json(vars(getattr(self.loss, name))) for name in ("own", "here", "alone", "cumulative")}
         return {
+            "name": layer.name,
             "module": layer.module,
             "op": layer.op,
             "rounded": sorted(set(layer.switches.values())),

@@ -27,6 +27,11 @@ HUGE = 1e30
 """Stand-ins for infinity are no signal."""
 
 
+def decibels(ratio: float) -> str:
+    """A signal to noise ratio in words: ``32.1 dB``, or that there is no difference."""
+    return "exact" if ratio == math.inf else f"{ratio:.1f} dB"
+
+
 @dataclass(frozen=True)
 class Nearness:
     """How near a value is to what it should be.
@@ -39,6 +44,9 @@ class Nearness:
 
     sqnr_db: float
     cosine: float
+
+    def __str__(self) -> str:
+        return decibels(self.sqnr_db)
 
     @property
     def noise(self) -> float:

@@ -30,7 +30,8 @@ class Layer:
 
     Attributes:
         node: Name of the call.
-        module: Path of the user's module that made it.
+        name: Path of the user's module that made it; of an input, the user's name for it; else ``(model)``.
+        module: That path, empty for the model itself and for its inputs.
         op: Base name of its operator; ``input`` for an input of the model.
         result: Name of the node that readers of its result see.
         switches: Names of the nodes that lose something: `WEIGHT` or `RESULT` by name.
@@ -39,6 +40,7 @@ class Layer:
     """
 
     node: str
+    name: str
     module: str
     op: str
     result: str
@@ -69,6 +71,7 @@ class Board:
     def __init__(self, exact: Graph, final: Graph, decided_before: Collection[str] = ()) -> None:
         self.graph = final
         self._nodes = final.nodes
+        self._inputs = [spec.name for spec in final.inputs]
         self._constants: dict[str, Tensor] = {}
         self._activations = {n.name for n in self._nodes if is_rounding(n) and unrounded(n).op != "get_attr"}
         self.layers = self._layers({n.name: n for n in exact.nodes})
@@ -126,7 +129,8 @@ class Board:
             elif is_call(node) and not is_rounding(node) and node.name in exact:
                 self._enter_constants(node, exact[node.name], found)
         order = {node: i for i, node in enumerate(self._nodes)}
-        return tuple(_layer(found[node]) for node in sorted(found, key=order.__getitem__))
+        inputs = dict(zip((n for n in self._nodes if n.op == "placeholder"), self._inputs, strict=True))
+        return tuple(_layer(found[n], inputs.get(n) or module_path(n) or "(model)") for n in sorted(found, key=order.__getitem__))
 
     def _enter_constants(self, node: fx.Node, before: fx.Node, found: dict[fx.Node, _Found]) -> None:
         """Switches for the constants of a call that are not what they were."""
@@ -169,11 +173,11 @@ def _owner(rounding: fx.Node) -> fx.Node:
     return node
 
 
-def _layer(found: _Found) -> Layer:
+def _layer(found: _Found, name: str) -> Layer:
     node = found.node
     op = "input" if node.op == "placeholder" else op_name(node)
     readers = dict.fromkeys(module_path(r) for r in _readers(found.result))
-    return Layer(node.name, module_path(node), op, found.result.name, found.switches, tuple(found.corrections), tuple(readers))
+    return Layer(node.name, name, module_path(node), op, found.result.name, found.switches, tuple(found.corrections), tuple(readers))
 
 
 def _readers(node: fx.Node) -> list[fx.Node]:

@@ -130,6 +130,36 @@ def curve(points: Sequence[tuple[float, float, float, float]], unit: str, mark: 
     return _svg(base + 22, f"{unit} over {stop:.0f} s", parts)
 
 
+def by_place(lines: Sequence[tuple[str, Sequence[float]]], dots: Sequence[float], unit: str) -> Markup:
+    """One figure a place, in order: lines of what adds up, and dots of what each place does alone.
+
+    Args:
+        lines: Label and figures of each line, as many as there are places; infinite ones are drawn at the top.
+        dots: As many.
+        unit: For the axis.
+    """
+    height, base, left = 190, 160, 64
+    finite = [v for values in (*(v for _, v in lines), dots) for v in values if np.isfinite(v)] or [0.0]
+    low, high = min(0.0, *finite), max(1.0, *finite)
+    step = (WIDTH - left) / max(len(dots), 1)
+
+    def at(place: int, value: float) -> tuple[float, float]:
+        return left + step * (place + 0.5), base - (base - 12) * (min(max(value, low), high) - low) / (high - low)
+
+    tick = Markup('<text x="0" y="{0:.1f}">{1:.0f} {2}</text><line class="rule" x1="{3}" x2="{4}" y1="{5:.1f}" y2="{5:.1f}"/>')
+    parts = [tick.format(at(0, v)[1] + 4, v, unit, left, WIDTH, at(0, v)[1]) for v in np.linspace(low, high, 4)]
+    for number, (label, values) in enumerate(lines):
+        points = " ".join("{:.1f},{:.1f}".format(*at(i, v)) for i, v in enumerate(values))
+        shape = Markup('<polyline class="whisker{}" fill="none" points="{}"><title>{}</title></polyline>')
+        parts.append(shape.format(" other" if number else "", points, label))
+    circle = Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}: {:.1f} {}</title></circle>')
+    parts += [circle.format(*at(i, v), i + 1, v, unit) for i, v in enumerate(dots)]
+    parts.append(Markup('<text x="{}" y="{}">1</text><text x="{}" y="{}" text-anchor="end">{}</text>').format(
+        left, height - 12, WIDTH, height - 12, len(dots)
+    ))  # fmt: skip
+    return _svg(height, f"{unit} of {len(dots)} places in order", parts)
+
+
 def share_bar(share: float, most: float, delegated: bool) -> Markup:
     """A bar in a table cell, as long as `share` is of the largest."""
     if not share:

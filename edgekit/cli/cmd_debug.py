@@ -1,0 +1,101 @@
+"""`edgekit debug`: which layers cost the artifact its accuracy, why, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.bars import bars
+from edgekit.cli.command import Terminal, command
+from edgekit.cli.measuring import write_text
+from edgekit.cli.parse import Dim, Share, nested_dims
+from edgekit.cli.preprocessing import preprocess_options, take_preprocess
+from edgekit.cli.process import importing
+
+if TYPE_CHECKING:
+    from edgekit.debugging import Diagnosis, Fix
+
+ONLY_FIX = ("max_drop", "out", "test", "metric", "overwrite")
+"""Parameters that only a fix has."""
+
+
+@command("debug")
+@click.argument("artifact")
+@click.option("--data", "-d", required=True, help="Typical inputs, for --fix with labels: .npz, .npy or a folder of images.")
+@click.option("--calibration", "-c", help="What the artifact was calibrated on, for the same grids; by default a part of --data.")
+@click.option("--model", "-m", help="The float model, as convert takes it; by default the file the artifact was made from.")
+@click.option("--fix", is_flag=True, help="Turn the recipe's knobs, the cheapest first, until the loss is inside --max-drop.")
+@click.option("--max-drop", type=Share(), help="Budget of --fix: how far the metric may fall below the float model's, such as 0.5%.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder for the fixed artifact; by default ARTIFACT-fixed.")
+@click.option("--test", help="Of --fix: other labelled samples, to hold the result against once more.")
+@click.option("--metric", help="Of --fix: as verify takes it; by default accuracy.")
+@click.option("--force", "overwrite", is_flag=True, help="Of --fix: replace an artifact that is already there.")
+@click.option("--samples", type=click.IntRange(1), help="Use at most so many of --data.")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Layers to show.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with a chart here.")
+@preprocess_options
+@click.option("--target", type=click.Path(path_type=Path), help="The .toml the artifact was made for, where it is no built-in target.")
+@click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, as given to convert.")
+@click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the float module.")
+@click.option("--trust", is_flag=True, help="Let code inside the model file run (Lambda layers).")
+@click.option("--runtime", help="What runs the artifact; by default the format's.")
+@click.option(
+    "--delegate",
+    type=click.Choice(["xnnpack", "none", "reference"]),
+    default="xnnpack",
+    show_default=True,
+    help="Kernels: a phone's default delegate, LiteRT's own, or its plain ones.",
+)
+def debug(terminal: Terminal, artifact: str, **options: Any) -> int:
+    """Find the layers that cost ARTIFACT, a folder made by edgekit convert, its accuracy; with --fix, win it back.
+
+    The artifact's recipe is applied to the float model again. Then each layer's roundings are put in alone, and all of them one after the
+    other; what the outputs lose ranks the layers. For the worst ones the cause is named, and the knob of the recipe that addresses it.
+
+    \b
+      edgekit debug build/model --data test.npz --calibration train.npz
+      edgekit debug build/model --data train.npz --test test.npz --fix --max-drop 0.5%
+
+    --fix tries calibration, equalization, bias correction, AdaRound, then int16 and at last float for the worst layers. Each trial is a
+    file, run on its runtime; all are kept in OUT.trials.json, where an interrupted fix goes on. It exits with 1 if no knob suffices.
+    """
+    fixing, top, page = options.pop("fix"), options.pop("top"), options.pop("html")
+    only = {name: options.pop(name) for name in ONLY_FIX}
+    _check(fixing, only)
+    with bars(terminal, f"debugging {artifact}"):
+        options |= {"preprocess": take_preprocess(options), "dims": nested_dims(options["dims"])}
+        with importing():
+            from edgekit.debugging import debug as run
+            from edgekit.debugging import fix as turn
+        model = options.pop("model")
+        fixed = turn(artifact, model, **options, **only) if fixing else None
+        found = run(artifact, model, **options) if fixed is None else fixed.diagnosis
+    _write_page(page, found, fixed)
+    if terminal.as_json:
+        document = found.to_json()
+        fix_document = None if fixed is None else {**fixed.to_json(), "trials": [t.to_json() for t in fixed.trials]}
+        terminal.emit(document.pop("schema"), {**document, "fix": fix_document})
+        return 0 if fixed is None or fixed.passed else 1
+    from edgekit.cli.debugging import show, show_fix
+
+    show(terminal, found, top)
+    if fixed is not None:
+        show_fix(terminal, fixed)
+        fixed.require()
+    return 0
+
+
+def _check(fixing: bool, only: dict[str, Any]) -> None:
+    if fixing and only["max_drop"] is None:
+        raise click.UsageError("--fix needs --max-drop, such as --max-drop 0.5%.")
+    if not fixing and (given := [name for name, value in only.items() if value]):
+        raise click.UsageError(f"--{given[0].replace('_', '-').replace('overwrite', 'force')} is an option of --fix.")
+
+
+def _write_page(path: Path | None, found: Diagnosis, fixed: Fix | None) -> None:
+    if path is not None:
+        from edgekit.report import render_diagnosis
+
+        write_text(path, lambda: render_diagnosis(found, fixed))
