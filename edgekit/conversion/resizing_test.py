@@ -190,3 +190,11 @@ def test_keras_models_say_themselves_what_is_dynamic(tmp_path):
     image = np.random.default_rng(0).standard_normal((1, 10, 26, 3)).astype(np.float32)
     (got,) = run(made, image=image).values()
     np.testing.assert_allclose(got, np.asarray(model(image).detach()), atol=1e-5)
+
+
+def test_verify_finds_the_typical_sizes_in_the_manifest(segmenter):
+    from edgekit.verification.reference import reference_graph
+
+    graph, notes = reference_graph(segmenter, Segmenter().eval(), example_inputs=(torch.zeros(1, 3, 16, 16),))
+    assert graph is not None
+    assert (graph.inputs[0].shape, notes) == ((1, 3, 32, 32), ())

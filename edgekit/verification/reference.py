@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.artifact import Artifact
 from edgekit.errors import EdgekitError
+from edgekit.sizes import Range
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -24,6 +25,8 @@ def reference_graph(artifact: Artifact, model: Any, **options: Any) -> tuple[Gra
         model: The user's model, or None to look for the recorded one beside the caller and the artifact.
         **options: As of `edgekit.loading.export`.
     """
+    if options.get("dims") is None:
+        options["dims"] = _typical(artifact)
     if model is not None:
         graph = load(model, **{**options, "example_inputs": _example_inputs(artifact, model, options.get("example_inputs"))})
         same = graph.source.digest == artifact.manifest.source.digest
@@ -36,6 +39,15 @@ def reference_graph(artifact: Artifact, model: Any, **options: Any) -> tuple[Gra
         if graph.source.digest == artifact.manifest.source.digest:
             return graph, (f"the float model was found at {path.name}",)
     return None, ()
+
+
+def _typical(artifact: Artifact) -> dict[str, dict[int, Range]] | None:
+    """The sizes the artifact leaves open, which the float model takes at the typical ones; None if there are none."""
+    dims: dict[str, dict[int, Range]] = {}
+    for open_size in artifact.manifest.open_sizes:
+        for name, axis in open_size.places:
+            dims.setdefault(name, {})[axis] = open_size.range
+    return dims or None
 
 
 def _example_inputs(artifact: Artifact, model: Any, given: Any) -> Any:
