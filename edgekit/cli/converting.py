@@ -14,10 +14,12 @@ from edgekit.cli.failures import as_data, write
 from edgekit.cli.process import importing
 from edgekit.cli.shrinking import Shrinking, gains_of
 from edgekit.cli.terminal import Terminal
+from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
     from edgekit.conversion import Conversions
+    from edgekit.recipe import Recipe
 
 Seconds = dict[str, dict[str, float]]
 """By target (empty for what is done for all) and step."""
@@ -34,7 +36,6 @@ def convert_several(
 
     with bars(terminal, f"converting {model}"):
         from edgekit.conversion.several import convert_all, workers
-        from edgekit.targets import load_target
 
         with workers(len(targets)) as nursery:  # it imports what conversions need while this process imports what loading needs
             with importing():
@@ -45,8 +46,8 @@ def convert_several(
 
                     import_keras()
             note("", "start Python and import", age())
-            recipes = {load_target(t).name: shrinking.recipe(t, options["recipe"].get(t)) for t in targets}
-            options |= {"recipe": options["recipe"] | recipes} | shrinking.data
+            recipes = _recipes(shrinking, targets, options["recipe"])
+            options |= {"recipe": recipes} | shrinking.data
             with shrinking.beside(*recipes.values()) as unpruned:
                 done = convert_all(model, targets, **options, unpruned=unpruned, on_step=note, nursery=nursery)
                 done = _measured(done, shrinking, unpruned, note)
@@ -61,6 +62,20 @@ def convert_several(
     for target, error in errors.items():
         write(error, terminal, target)
     return next((error.exit_code for error in errors.values()), 0)
+
+
+def _recipes(shrinking: Shrinking, targets: tuple[str, ...], given: Mapping[str, str]) -> dict[str, Recipe]:
+    """The recipe of each target by its name; one may be given under a target's name or its path.
+
+    Raises:
+        UsageError: One is given for what is no target here.
+    """
+    from edgekit.targets import load_target
+
+    names = {target: load_target(target).name for target in targets}
+    if unknown := sorted(set(given) - {*names, *names.values()}):
+        raise UsageError(f"a recipe is given for {unknown}", accepted=list(names.values()), next_step="name the target too")
+    return {name: shrinking.recipe(target, given.get(name, given.get(target))) for target, name in names.items()}
 
 
 def _measured(done: Conversions, shrinking: Shrinking, unpruned: Path | None, note: Callable[[str, str, float], None]) -> Conversions:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.conversion.images import Picture, from_pixels, pixel_samples
 from edgekit.data import Samples, read_samples
-from edgekit.errors import UsageError
+from edgekit.errors import DataError, UsageError
 from edgekit.preprocess import Preprocess
+from edgekit.recipe import Recipe
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
 
+TRAINS = "fine_tune"
 SELF = "self"
 """The teacher that is the model itself, as it was before the first pass."""
 
@@ -70,6 +72,26 @@ class Lessons:
         training, validation = (None if data is None else pixel_samples(data, found) for data in (self.training, self.validation))
         teacher = None if self.teacher is None else from_pixels(self.teacher, found)
         return replace(self, training=training, validation=validation, teacher=teacher)
+
+
+def check_taught(recipe: Recipe, training: Any) -> None:
+    """Refuse, before anything takes time, a recipe that trains without data, and data that no pass of a recipe learns from.
+
+    Raises:
+        DataError: Either.
+    """
+    names = {step.name for step in recipe.passes}
+    if training is None and TRAINS in names:
+        raise DataError(
+            f"recipe {recipe.name!r} trains, and there are no training data",
+            accepted="samples, with class labels or without",
+            next_step="training=..., on the command line --recover: for example what the model was trained on",
+        )
+    if training is not None and not names & {TRAINS, "prune_channels"}:
+        raise DataError(
+            f"training data are given, and recipe {recipe.name!r} trains nothing",
+            accepted=f"a recipe with {TRAINS}: edgekit.shrinking.shrunk adds it, on the command line --recover",
+        )
 
 
 def _teacher(given: Any, graph: Graph, trust: bool) -> Graph | Callable[..., Any] | None:

@@ -20,7 +20,7 @@ from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
 from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
-from edgekit.conversion.lessons import Lessons
+from edgekit.conversion.lessons import Lessons, check_taught
 from edgekit.conversion.readback import check_weights
 from edgekit.conversion.removing import counted, prunes, roomy, without_pruning
 from edgekit.conversion.resizing import check_sizes, require_resizable, resizing_as
@@ -105,6 +105,7 @@ def convert(
     """
     steps = Steps(on_step)
     request = resolve(target, recipe, preprocess, **how)
+    check_taught(request.recipe, training)
     destination = Path(out) if out is not None else default_folder(model, request.target.name)
     with creating(destination, overwrite=overwrite) as folder:
         with steps.step("load"):
