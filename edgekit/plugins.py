@@ -56,6 +56,17 @@ class Encoding:
     batches: tuple[int, int, int] | None = None
     platform: Platform | None = None
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """What was said of the model, by field name: description, author, licence and version, those that were given."""
+        said = {name: getattr(self, name) for name in ("description", "author", "licence", "version")}
+        return {name: text for name, text in said.items() if text is not None}
+
+    def untold(self, files: str) -> tuple[str, ...]:
+        """The note for `files` that have no place for texts and labels; none where there are none."""
+        told = [*self.texts, *(["labels"] if self.labels else [])]
+        return (f"metadata: {files} have no place for {', '.join(told)}: the manifest has them",) if told else ()
+
 
 @dataclass(frozen=True)
 class EmittedOp:

@@ -49,6 +49,7 @@ KINDS: dict[str, Kind] = {
     "random": Kind("activation ranges were measured on noise", r"^random calibration", loud=True),
     "names": Kind("an input or output has another name in the file, for want of such names there", r"\bis called '\w+' in the file"),
     "labels": Kind("labels name scores that are no probabilities", r"\bhas labels, but no softmax\b"),
+    "metadata": Kind("what was said of the model is in the manifest and not in the file, for want of a place there", r"^metadata: "),
     "vendor": Kind("the vendor's own converter wrote the file", r"^written by the vendor's converter", loud=True),
     "other": Kind("anything else", r""),
 }

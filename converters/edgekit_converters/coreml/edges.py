@@ -112,13 +112,8 @@ def classes(emission: Emission, graph: Graph, encoding: Encoding, names: Sequenc
 
 def texts(encoding: Encoding) -> dict[str, str]:
     """What Core ML keeps as the model's metadata, by its names for it."""
-    given = {
-        "author": encoding.author,
-        "license": encoding.licence,
-        "shortDescription": encoding.description,
-        "versionString": encoding.version,
-    }
-    return {name: text for name, text in given.items() if text is not None}
+    names = {"author": "author", "licence": "license", "description": "shortDescription", "version": "versionString"}
+    return {names[name]: text for name, text in encoding.texts.items()}
 
 
 def user_texts(emission: Emission, graph: Graph) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Labels and a description inside the file, as Android's libraries read them (tflite-support, ``metadata_schema.fbs``, ``M001``).
+"""Labels and texts about the model inside the file, as Android's libraries read them (tflite-support, ``metadata_schema.fbs``, ``M001``).
 
 The metadata is a flatbuffer of its own in a buffer called ``TFLITE_METADATA``; the label file it names is in a ZIP archive appended to
 the model, which flatbuffer readers never look at.
@@ -7,7 +7,7 @@ the model, which flatbuffer readers never look at.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import flatbuffers
@@ -19,6 +19,7 @@ from edgekit.tensors import TensorSpec
 LABEL_FILE = "labels.txt"
 _BUFFER = "TFLITE_METADATA"
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
+_FIELDS = {"description": 1, "version": 2, "author": 4, "licence": 5}  # of ModelMetadata
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a ZIP archive holds: the same model gives the same bytes
 
 
@@ -28,10 +29,10 @@ def metadata(encoding: Encoding, inputs: Sequence[str], outputs: Sequence[Tensor
     Raises:
         ConversionError: No output has as many classes as there are labels.
     """
-    if not encoding.labels and not encoding.description:
+    if not encoding.labels and not encoding.texts:
         return {}
     labelled = _labelled(encoding, outputs)
-    return {_BUFFER: _flatbuffer(encoding.description, inputs, [spec.name for spec in outputs], labelled)}
+    return {_BUFFER: _flatbuffer(encoding.texts, inputs, [spec.name for spec in outputs], labelled)}
 
 
 def append_labels(path: Path, encoding: Encoding) -> None:
@@ -56,7 +57,7 @@ def _labelled(encoding: Encoding, outputs: Sequence[TensorSpec]) -> str | None:
     )
 
 
-def _flatbuffer(description: str | None, inputs: Sequence[str], outputs: Sequence[str], labelled: str | None) -> bytes:
+def _flatbuffer(texts: Mapping[str, str], inputs: Sequence[str], outputs: Sequence[str], labelled: str | None) -> bytes:
     builder = flatbuffers.Builder(512)
 
     def table(slots: int, **fields: tuple[int, Callable[[int], None]]) -> int:
@@ -86,7 +87,6 @@ def _flatbuffer(description: str | None, inputs: Sequence[str], outputs: Sequenc
     graphs = vector([table(7, inputs=(2, reference(given)), outputs=(3, reference(made)))])
     version = builder.CreateString("1.0.0")
     fields = {"graphs": (3, reference(graphs)), "min_parser_version": (7, reference(version))}
-    if description:
-        fields["description"] = (1, reference(builder.CreateString(description)))
+    fields |= {name: (_FIELDS[name], reference(builder.CreateString(text))) for name, text in texts.items()}
     builder.Finish(table(8, **fields), file_identifier=b"M001")
     return bytes(builder.Output())

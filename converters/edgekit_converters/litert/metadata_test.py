@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import encode, number_types
+from flatbuffers.table import Table
 
 from edgekit.errors import ConversionError
 from edgekit.graph import aten
@@ -28,6 +30,15 @@ def test_labels_and_description_are_in_a_file_that_still_runs():
     metadata = bytes(parsed.buffers[entry.buffer].data)
     assert metadata[4:8] == b"M001"
     assert b"labels.txt" in metadata and b"Tells cats" in metadata
+
+
+def test_author_licence_and_version_are_in_the_file_too():
+    told = Encoding(author="A. Smith", licence="Apache-2.0", version="1.4")
+    parsed = schema.ModelT.InitFromPackedBuf(write(graph_of(aten.relu.default, [X]), told)[1])
+    (buffer,) = (parsed.buffers[m.buffer].data for m in parsed.metadata if m.name == b"TFLITE_METADATA")
+    root = Table(bytearray(buffer), encode.Get(number_types.UOffsetTFlags.packer_type, buffer, 0))
+    texts = [root.String(root.Pos + root.Offset(4 + 2 * field)) for field in (2, 4, 5)]
+    assert texts == [b"1.4", b"A. Smith", b"Apache-2.0"]
 
 
 def test_bytes_are_reproducible():

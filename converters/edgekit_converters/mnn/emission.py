@@ -41,7 +41,7 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
     _check_layers(read, found, names)
     inputs, outputs = (tuple(_narrowed(s) for s in specs) for specs in (written.inputs, written.outputs))
     ops = tuple(_op(op, read, names, found) for op in read["ops"])
-    return Emitted(MODEL_FILE, inputs, outputs, ops, (*written.notes, *_notes(found)))
+    return Emitted(MODEL_FILE, inputs, outputs, ops, (*written.notes, *_notes(found), *encoding.untold("MNN files")))
 
 
 def _refuse_integer_edges(encoding: Encoding) -> None:

@@ -151,6 +151,12 @@ def test_descriptions_are_added_and_kept(graph, samples, tmp_path):
     assert described(again)["ops"][0]["name"] == described(content)["ops"][0]["name"]
 
 
+def test_what_a_file_has_no_place_for_is_noted(graph, tmp_path):
+    told = Encoding(labels=tuple("0123456789"), author="A. Smith", licence="MIT")
+    emitted = plugins.load("converters", "mnn").emit(graph, tmp_path, told)
+    assert "metadata: MNN files have no place for author, licence, labels: the manifest has them" in emitted.notes
+
+
 def test_integer_edges_are_refused(graph, tmp_path):
     with pytest.raises(ConversionError, match="float") as caught:
         plugins.load("converters", "mnn").emit(graph, tmp_path, Encoding(input_dtype="int8"))

@@ -16,6 +16,8 @@ from edgekit_converters.onnx.registry import EMITTERS
 MODEL_FILE = "model.onnx"
 IR_VERSION = {19: 9, 20: 9, 21: 10}
 """Of the file format, by opset: the oldest that has it, for the sake of old readers."""
+_PROPERTIES = {"author": "model_author", "licence": "model_license", "version": "edgekit.version"}
+"""Names of texts about the model; ONNX's own where it has one (its ``model_version`` is a number)."""
 
 
 def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
@@ -60,7 +62,8 @@ def _model(emission: Emission, inputs: list[ir.Value], outputs: list[ir.Value], 
     used = {x.name for node in nodes for x in node.inputs if x is not None} | {x.name for x in outputs}
     constants = [v for name, v in emission.initializers.items() if name in used]
     body = ir.Graph(inputs, outputs, nodes=nodes, initializers=constants, opset_imports={"": emission.opset}, name="edgekit")
-    properties = {"edgekit.labels": "\n".join(encoding.labels)} if encoding.labels else {}
+    properties = {_PROPERTIES[name]: text for name, text in encoding.texts.items() if name != "description"}
+    properties |= {"edgekit.labels": "\n".join(encoding.labels)} if encoding.labels else {}
     return ir.Model(
         body, ir_version=IR_VERSION[emission.opset], producer_name="edgekit", doc_string=encoding.description, metadata_props=properties
     )
