@@ -139,14 +139,14 @@ class PruneChannels:
             return fixed | taken(ordered, up_to(ordered, self.ratio, self.scope, total))
         return fixed | taken(ordered, self._steps_within_budget(graph, channels, fixed, ordered))
 
-    def _reliefs(self) -> list[str]:
+    def _reliefs(self, channels: Channels) -> list[str]:
         """What a user could change to get further down."""
         return [
             "a larger most",
             "alignment = 1",
             *(["less in keep"] if self.keep else []),
             *(["fewer overrides"] if self.overrides else []),
-            *([] if self.normalized else ["normalized = true"]),
+            *(["normalized = true"] if not self.normalized and any(not group.exact for group in channels.removable) else []),
         ]
 
     def _steps_within_budget(self, graph: Graph, channels: Channels, fixed: frozenset[int], ordered: Sequence[Step]) -> int:
@@ -164,7 +164,7 @@ class PruneChannels:
             raise UsageError(
                 f"{measure} cannot be brought from {before:,} to {budget:,.0f}: {least:,.0f} are left when all that may go is gone",
                 accepted=f"{least / before:.3f} of them, or more",
-                next_step="allow more: " + ", ".join(self._reliefs()),
+                next_step="allow more: " + ", ".join(self._reliefs(channels)),
             )
         return count
 
