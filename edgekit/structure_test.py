@@ -19,14 +19,14 @@ SOURCES = {"edgekit": ROOT / "edgekit", "edgekit_converters": ROOT / "converters
 
 NOUNS = {"artifact", "constraints", "counting", "data", "devices", "documenting", "errors", "gains", "graph", "graphfile", "ops", "nursery",
          "onnxfile", "ordering", "plugins", "preprocess", "progress", "recipe", "recipes", "resizing", "schemas", "schemes", "sensing",
-         "shrinking", "sizes", "staging", "targets", "tensors", "timing", "worker"}  # fmt: skip
+         "sizes", "staging", "targets", "tensors", "timing", "worker"}  # fmt: skip
 LAYERS = [
     NOUNS,
     {"loading"},
     {"canonicalize"},
     {"compress"},
     {"conversion"},
-    {"verification", "profiling"},
+    {"verification", "profiling", "packing"},
     {"debugging"},
     {"report"},
     {"cli"},
@@ -34,7 +34,7 @@ LAYERS = [
 """From left to right: a module imports its own layer and those before it."""
 
 FORBIDDEN_NAMES = {"utils", "util", "helper", "helpers", "manager", "handler", "factory", "common", "misc", "profile", "json"}
-SHADOWED = {"load", "convert", "verify", "profile", "compare", "explain", "debug", "fix"}
+SHADOWED = {"load", "pack", "unpack", "convert", "verify", "profile", "compare", "explain", "debug", "fix"}
 FRAMEWORKS = ["torch", "keras", "tensorflow", "jax", "transformers", "ai_edge_litert", "scipy", "sklearn", "numpy", "rich"]
 MAX_FILE, MAX_FUNCTION = 400, 80
 

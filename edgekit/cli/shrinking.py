@@ -31,6 +31,13 @@ _OPTIONS = (
     click.option("--bytes", type=Share(), help="Remove channels until this share of the weights' bytes is left, such as 0.5 or 50%."),
     click.option("--keep", multiple=True, metavar="MODULE", help="Remove no channels of what this module, or glob, writes; repeatable."),
     click.option(
+        "--rounds",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Remove channels in so many rounds, with training after each.",
+    ),
+    click.option(
         "--recover", "training", metavar="DATA", help="Training data, labelled or not, to train back what is lost: .npz, or a folder."
     ),
     click.option("--validation", metavar="DATA", help="Data that tell which epoch was best; by default a tenth of --recover's."),
@@ -66,6 +73,7 @@ class Shrinking:
     Attributes:
         pruning: Options of ``prune_channels``, or None.
         training: Options of ``fine_tune``, or None without data to train on.
+        rounds: In how many rounds channels go.
         data: Arguments of `edgekit.convert` for training: data, teacher, checkpoints.
         unpruned: Folder to keep the unpruned model in, or None for one that is removed.
         measure: Whether gains are measured.
@@ -74,6 +82,7 @@ class Shrinking:
 
     pruning: dict[str, Any] | None
     training: dict[str, Any] | None
+    rounds: int
     data: dict[str, Any]
     unpruned: Path | None
     measure: bool
@@ -86,7 +95,7 @@ class Shrinking:
         Raises:
             UsageError: One that means nothing without another.
         """
-        keep = options.pop("keep")
+        keep, rounds = options.pop("keep"), options.pop("rounds")
         pruning = {name: value for name in _PRUNING if (value := options.pop(name)) is not None}
         training = {name: value for name in _TRAINING if (value := options.pop(name)) is not None}
         data = {name: value for name in _DATA if (value := options.pop(name)) is not None}
@@ -103,6 +112,7 @@ class Shrinking:
         return cls(
             pruning=pruning | {"keep": keep} if pruning else None,
             training=training if data else None,
+            rounds=rounds,
             data=data,
             unpruned=options.pop("unpruned"),
             measure=not no_measure,
@@ -116,14 +126,14 @@ class Shrinking:
             target: Its name or path.
             chosen: The recipe that the user named, or None.
         """
+        from edgekit.compress.shrinking import shrunk, target_recipe
         from edgekit.recipes import load_recipe
-        from edgekit.shrinking import shrunk, target_recipe
         from edgekit.targets import load_target
 
         # Data to train on ask for a target's own way to use them; a budget says what to do with them instead.
         trained = self.training is not None and self.pruning is None
         recipe = load_recipe(chosen) if chosen is not None else target_recipe(load_target(target), trained=trained)
-        return shrunk(recipe, self.pruning, self.training)
+        return shrunk(recipe, self.pruning, self.training, rounds=self.rounds)
 
     @contextmanager
     def beside(self, *recipes: Recipe) -> Iterator[Path | None]:

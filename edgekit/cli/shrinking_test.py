@@ -83,6 +83,7 @@ def test_several_targets_each_prune_and_measure(place, capfd):
         (["--keep", "0"], "--keep is for --macs, --params or --bytes"),
         (["--require-gain"], "--require-gain is for recipes that prune"),
         (["--macs", "0.5", "--require-gain", "--no-measure"], "--require-gain needs"),
+        (["--macs", "0.5", "--rounds", "2"], "in turns"),
         (["--macs", "half"], "is no share"),
         (["--macs", "1"], "macs is 1"),
         (["--macs", "0"], "macs is 0"),

@@ -90,7 +90,7 @@ def check_taught(recipe: Recipe, training: Any) -> None:
     if training is not None and not names & {TRAINS, "prune_channels"}:
         raise DataError(
             f"training data are given, and recipe {recipe.name!r} trains nothing",
-            accepted=f"a recipe with {TRAINS}: edgekit.shrinking.shrunk adds it, on the command line --recover",
+            accepted=f"a recipe with {TRAINS}: edgekit.compress.shrinking.shrunk adds it, on the command line --recover",
         )
 
 

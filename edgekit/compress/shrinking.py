@@ -11,13 +11,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from edgekit.compress.gradual import gradually
+from edgekit.compress.prune_channels import PruneChannels
+from edgekit.compress.training import FineTune
+from edgekit.compress.training.fine_tune import DEFAULT_EPOCHS
 from edgekit.errors import UsageError
 from edgekit.ordering import PRUNING, check_order
-from edgekit.recipe import Pass, Recipe, pass_class
+from edgekit.recipe import Pass, Recipe
 from edgekit.recipes import load_recipe
 from edgekit.targets import Target
 
-PRUNE, TRAIN = "prune_channels", "fine_tune"
+PRUNE, TRAIN = PruneChannels.name, FineTune.name
 
 
 def target_recipe(target: Target, *, trained: bool) -> Recipe:
@@ -25,7 +29,9 @@ def target_recipe(target: Target, *, trained: bool) -> Recipe:
     return load_recipe(target.trained_recipe if trained and target.trained_recipe is not None else target.recipe)
 
 
-def shrunk(recipe: Recipe, pruning: Mapping[str, Any] | None = None, training: Mapping[str, Any] | None = None) -> Recipe:
+def shrunk(
+    recipe: Recipe, pruning: Mapping[str, Any] | None = None, training: Mapping[str, Any] | None = None, *, rounds: int = 1
+) -> Recipe:
     """The recipe with channels removed before everything else, and with training where weights can still recover.
 
     Args:
@@ -33,28 +39,41 @@ def shrunk(recipe: Recipe, pruning: Mapping[str, Any] | None = None, training: M
         pruning: Options of ``prune_channels``; None to remove nothing.
         training: Options of ``fine_tune``, which goes after the last pass that prunes, or to the end where none does: then what is trained
             are clustered or rounded weights. A recipe that has ``fine_tune`` keeps its places and takes these options. None not to train.
+        rounds: Channels are removed in so many rounds, with training after each, which takes an equal share of the epochs or seconds.
 
     Raises:
-        UsageError: The recipe removes channels already, an option cannot be used, or the passes do not work in this order.
+        UsageError: The recipe removes channels already, an option cannot be used, rounds have nothing to take turns, or the passes do not
+            work in this order.
     """
     passes = recipe.passes
-    if pruning is not None:
-        if _has(passes, PRUNE):
-            raise UsageError(f"recipe {recipe.name!r} has its own {PRUNE}", accepted="a budget, or a recipe that prunes channels; not both")
-        passes = (pass_class(PRUNE)(**pruning), *passes)
-    if training is not None:
-        passes = _trained(passes, training)
+    if pruning is not None and _has(passes, PRUNE):
+        raise UsageError(f"recipe {recipe.name!r} has its own {PRUNE}", accepted="a budget, or a recipe that prunes channels; not both")
+    if rounds != 1:
+        passes = (*_rounds(pruning, training, rounds), *passes)
+    else:
+        passes = passes if pruning is None else (PruneChannels(**pruning), *passes)
+        passes = passes if training is None else _trained(passes, training)
     check_order(passes, recipe.name)
     added = [word for word, name in (("pruned", PRUNE), ("trained", TRAIN)) if _has(passes, name) and not _has(recipe.passes, name)]
     return replace(recipe, name="_".join((*added, recipe.name)), passes=passes)
 
 
+def _rounds(pruning: Mapping[str, Any] | None, training: Mapping[str, Any] | None, rounds: int) -> tuple[Pass, ...]:
+    """Pruning and training in turns."""
+    if pruning is None or training is None:
+        raise UsageError(f"{rounds} rounds are pruning and training in turns", accepted="a budget and data to train on")
+    shares: dict[str, Any] = {"epochs": max(1, round(training.get("epochs", DEFAULT_EPOCHS) / rounds))}
+    if "seconds" in training:
+        shares = ({} if "epochs" not in training else shares) | {"seconds": training["seconds"] / rounds}
+    return gradually(PruneChannels(**pruning), rounds, [FineTune(**{**training, **shares})])
+
+
 def _trained(passes: tuple[Pass, ...], options: Mapping[str, Any]) -> tuple[Pass, ...]:
     if _has(passes, TRAIN):
-        return tuple(replace(step, **options) if step.name == TRAIN else step for step in passes)  # type: ignore[type-var]
+        return tuple(replace(step, **options) if isinstance(step, FineTune) else step for step in passes)
     places = [place for place, step in enumerate(passes, 1) if step.name in PRUNING]
     place = places[-1] if places else len(passes)
-    return (*passes[:place], pass_class(TRAIN)(**options), *passes[place:])
+    return (*passes[:place], FineTune(**options), *passes[place:])
 
 
 def _has(passes: tuple[Pass, ...], name: str) -> bool:

@@ -1,26 +1,10 @@
-from dataclasses import dataclass
-from typing import ClassVar
-
 import pytest
 
-from edgekit import recipe as registry
+from edgekit.compress.shrinking import shrunk, target_recipe
 from edgekit.errors import UsageError
 from edgekit.recipe import Recipe
 from edgekit.recipes import load_recipe
-from edgekit.shrinking import shrunk, target_recipe
 from edgekit.targets import load_target
-
-
-@dataclass(frozen=True)
-class Removes:
-    name: ClassVar[str] = "prune_channels"
-
-    macs: float | None = None
-
-
-@pytest.fixture(autouse=True)
-def fake_passes(monkeypatch):
-    monkeypatch.setitem(registry.PASSES, "prune_channels", f"{__name__}:Removes")
 
 
 def names(recipe):
@@ -45,6 +29,22 @@ def test_training_that_a_recipe_has_takes_the_options_and_keeps_its_places():
     assert names(made) == names(load_recipe("sparse24_int8")) and made.passes[1].seconds == 60
     pruned = shrunk(load_recipe("sparse50_palettize4"), training={})
     assert names(pruned) == ["prune", "fine_tune", "cluster"]
+
+
+def test_rounds_take_turns_and_share_the_time():
+    made = shrunk(load_recipe("int8"), {"macs": 0.5}, {"epochs": 10, "seconds": 60.0}, rounds=3)
+    assert names(made)[:6] == ["prune_channels", "fine_tune"] * 3 and names(made)[6:] == names(load_recipe("int8"))
+    left = [step.macs for step in made.passes[:6:2]]
+    assert left[0] < left[1] < left[2] < 1 and left[0] * left[1] * left[2] == pytest.approx(0.5, rel=1e-3)
+    assert {(step.epochs, step.seconds) for step in made.passes[1:6:2]} == {(3, 20.0)}
+    assert shrunk(load_recipe("int8"), {"macs": 0.5}, {"seconds": 60.0}, rounds=2).passes[1].epochs is None
+    assert Recipe.from_toml(made.to_toml()) == made
+
+
+@pytest.mark.parametrize("given", [{"pruning": {"macs": 0.5}}, {"training": {}}, {}])
+def test_rounds_need_both_to_take_turns(given):
+    with pytest.raises(UsageError, match="in turns"):
+        shrunk(load_recipe("int8"), **given, rounds=2)
 
 
 def test_nothing_asked_is_nothing_done():
