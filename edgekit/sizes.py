@@ -68,13 +68,13 @@ class OpenSize:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's form."""
-        return {**vars(self.range), "places": [list(place) for place in self.places]}
+        return {**vars(self.range), "places": [{"input": name, "axis": axis} for name, axis in self.places]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> OpenSize:
         """Inverse of `to_json`."""
         limits = Range(data["smallest"], data["typical"], data["largest"], data["step"])
-        return cls(limits, tuple((name, axis) for name, axis in data["places"]))
+        return cls(limits, tuple((place["input"], place["axis"]) for place in data["places"]))
 
 
 def range_of(given: Any, where: str, typical: int | None = None) -> Range | None:
