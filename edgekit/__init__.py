@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from edgekit.graph import Graph
     from edgekit.loading import Dims
+    from edgekit.packing import pack, unpack
     from edgekit.preprocess import Preprocess
     from edgekit.profiling import compare, measure_gains, profile
     from edgekit.recipe import Recipe
@@ -65,7 +66,9 @@ __all__ = [
     "load",
     "load_target",
     "measure_gains",
+    "pack",
     "profile",
+    "unpack",
     "verify",
     "verify_all",
 ]
@@ -84,8 +87,10 @@ _HOMES = {
     "explain": "conversion",
     "fix": "debugging",
     "load_target": "targets",
+    "pack": "packing",
     "measure_gains": "profiling",
     "profile": "profiling",
+    "unpack": "packing",
     "verify": "verification",
     "verify_all": "verification",
 }

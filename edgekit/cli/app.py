@@ -11,7 +11,21 @@ import click
 
 import edgekit
 
-COMMANDS = ("convert", "verify", "profile", "compare", "explain", "debug", "devices", "recipes", "targets", "doctor", "completion")
+COMMANDS = (
+    "convert",
+    "verify",
+    "profile",
+    "compare",
+    "explain",
+    "pack",
+    "unpack",
+    "debug",
+    "devices",
+    "recipes",
+    "targets",
+    "doctor",
+    "completion",
+)
 """In the order a user meets them."""
 
 USAGE = 2
