@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @command("pack")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: SOURCE.ekpack]")
+@click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File to write; by default SOURCE.ekpack.")
 @click.option("--portable", is_flag=True, help="Never use Zstandard, so that the C decoder reads it without any library.")
 @click.option("--decoder", type=click.Path(path_type=Path, dir_okay=False), help="Also write the decoder's C99 source there.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
@@ -57,7 +57,7 @@ def _document(packed: Packed) -> dict[str, object]:
 
 
 def _facts(packed: Packed) -> list[tuple[str, str]]:
-    coded = ", ".join(f"{size:,} bytes as {method}" for method, size in packed.methods.items())
+    coded = ", ".join(f"{method} {size:,} bytes" for method, size in sorted(packed.methods.items(), key=lambda item: -item[1]))
     if "Zstandard" in packed.methods:
         coded += " (smaller here than edgekit's own coding; --portable keeps to that)"
     files = f"{len(packed.files)} file{'s' * (len(packed.files) != 1)}, {packed.plain_bytes:,} bytes"
