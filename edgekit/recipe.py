@@ -39,6 +39,7 @@ PASSES: dict[str, str] = {
     "prune": "edgekit.compress.prune:Prune",
     "prune_channels": "edgekit.compress.prune_channels:PruneChannels",
     "fine_tune": "edgekit.compress.training:FineTune",
+    "low_rank": "edgekit.compress.low_rank:LowRank",
     "equalize": "edgekit.compress.equalize:Equalize",
     "cluster": "edgekit.compress.cluster:Cluster",
     "quantize": "edgekit.compress.quantize:Quantize",

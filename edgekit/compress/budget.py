@@ -1,8 +1,8 @@
-"""How many bits each weight gets: those with which the outputs lose least for the room there is.
+"""What each weight may cost: the choices with which the outputs lose least for the room (or the work) there is.
 
-A weight's loss at a width is the sum of its squared clustering errors times what they cost (`sensitivity`), the measure
-of HAWQ-V2 (Dong et al. 2020, section 3.1) with the Hessian's diagonal instead of its mean. Widening starts from the narrowest and takes
-the step that saves most loss a bit, again and again: a ladder of assignments from small to exact.
+Each weight has options of a size and a loss (widths of its indices, ranks of its factors). Widening starts from the smallest option of
+each and takes the step that saves most loss for its size, again and again: a ladder of assignments from small to exact. It is how HAWQ-V2
+(Dong et al. 2020, section 3.2) and others spend one global budget; the losses are the caller's.
 """
 
 from __future__ import annotations
@@ -11,46 +11,46 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-Bits = dict[str, int]
-"""Width of the indices by weight; 16 for half-precision numbers."""
+Assignment = dict[str, int]
+"""By weight, the option it takes: a width in bits, or any other number the caller knows it by."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One width of one weight.
+    """One option of one weight.
 
     Attributes:
-        bits: The width.
-        size: Stored bits of the weight, tables included.
+        option: Its number; of equal steps the one to the lower number comes first.
+        size: What it takes: stored bits, parameters, multiply-accumulates.
         loss: What the outputs lose.
     """
 
-    bits: int
+    option: int
     size: int
     loss: float
 
 
-def ladder(choices: Mapping[str, Sequence[Choice]]) -> list[Bits]:
+def ladder(choices: Mapping[str, Sequence[Choice]]) -> list[Assignment]:
     """Assignments from the smallest to the most exact, each one step from the one before.
 
     Args:
         choices: By weight.
     """
     hulls = {name: _hull(options) for name, options in choices.items()}
-    steps = [(_gain(a, b), name, b.bits) for name, hull in hulls.items() for a, b in pairwise(hull)]
+    steps = [(_gain(a, b), name, b.option) for name, hull in hulls.items() for a, b in pairwise(hull)]
     steps.sort(key=lambda step: (-step[0], step[1], step[2]))
-    rungs = [{name: hull[0].bits for name, hull in hulls.items()}]
-    for _, name, bits in steps:
-        rungs.append({**rungs[-1], name: bits})
+    rungs = [{name: hull[0].option for name, hull in hulls.items()}]
+    for _, name, option in steps:
+        rungs.append({**rungs[-1], name: option})
     return rungs
 
 
-def within(rungs: Sequence[Bits], size: Callable[[Bits], float], most: float) -> Bits | None:
-    """The most exact assignment of `most` bits or less; None if there is none."""
+def within(rungs: Sequence[Assignment], size: Callable[[Assignment], float], most: float) -> Assignment | None:
+    """The most exact assignment of a size of `most` or less; None if there is none."""
     return next((rung for rung in reversed(rungs) if size(rung) <= most), None)
 
 
-def least(rungs: Sequence[Bits], good: Callable[[Bits], bool]) -> Bits | None:
+def least(rungs: Sequence[Assignment], good: Callable[[Assignment], bool]) -> Assignment | None:
     """The smallest assignment that is good, found by bisection; None if the most exact is not."""
     if not good(rungs[-1]):
         return None

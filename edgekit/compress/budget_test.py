@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.compress.cluster.budget import Choice, ladder, least, within
+from edgekit.compress.budget import Choice, ladder, least, within
 
 losses = st.floats(0, 100, allow_nan=False)
 options = st.lists(st.tuples(st.sampled_from([1, 2, 4, 6, 8]), losses), min_size=1, max_size=5, unique_by=lambda o: o[0])
@@ -11,7 +11,7 @@ choices = st.dictionaries(
 
 
 def _loss(rung, found):
-    return sum(next(c.loss for c in found[name] if c.bits == bits) for name, bits in rung.items())
+    return sum(next(c.loss for c in found[name] if c.option == option) for name, option in rung.items())
 
 
 @given(choices)

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from edgekit.compress.budget import Assignment, Choice, ladder, least, within
 from edgekit.compress.cluster.agreement import agreement, answers
-from edgekit.compress.cluster.budget import Bits, Choice, ladder, least, within
 from edgekit.compress.cluster.clustering import Clustering
 from edgekit.compress.cluster.layers import HALF_BITS, Layer, layers
 from edgekit.compress.cluster.sensitivity import weight_costs
@@ -143,7 +143,7 @@ class Cluster:
         worthwhile = layer.stored_bits(width, self.channels) < layer.stored_bits(HALF_BITS, None)
         return width if worthwhile else HALF_BITS
 
-    def _ladder(self, found: Sequence[Layer], costs: Mapping[str, Tensor], clustering: Clustering) -> list[Bits]:
+    def _ladder(self, found: Sequence[Layer], costs: Mapping[str, Tensor], clustering: Clustering) -> list[Assignment]:
         """Assignments of bits from small to exact."""
         choices = {}
         for layer in track("trying widths", found):
@@ -159,7 +159,7 @@ class Cluster:
         error = layer.value - clustering.clustered(layer, clustering.codebook(layer, bits))
         return Choice(bits, size, float((costs * error.square()).double().sum()))
 
-    def _within_size(self, rungs: Sequence[Bits], found: Sequence[Layer]) -> Bits:
+    def _within_size(self, rungs: Sequence[Assignment], found: Sequence[Layer]) -> Assignment:
         chosen = within(rungs, lambda rung: self._average(found, rung), self.average_bits or 0.0)
         if chosen is None:
             raise UsageError(
@@ -168,7 +168,7 @@ class Cluster:
             )
         return chosen
 
-    def _within_accuracy(self, graph: Graph, found: Sequence[Layer], samples: Samples) -> Bits:
+    def _within_accuracy(self, graph: Graph, found: Sequence[Layer], samples: Samples) -> Assignment:
         """The smallest assignment with which enough samples keep their class, on samples that took no part in the clustering."""
         seen, unseen = _split(samples)
         expected, wanted = answers(graph, unseen), self.min_agreement or 0.0
@@ -184,12 +184,12 @@ class Cluster:
             )
         return chosen
 
-    def _average(self, found: Sequence[Layer], widths: Bits) -> float:
+    def _average(self, found: Sequence[Layer], widths: Assignment) -> float:
         """Stored bits a weight."""
         stored = sum(y.stored_bits(widths[y.name], self.channels) for y in found)
         return stored / sum(y.value.numel() for y in found)
 
-    def _notes(self, found: Sequence[Layer], widths: Bits, rules: Rules) -> Iterator[str]:
+    def _notes(self, found: Sequence[Layer], widths: Assignment, rules: Rules) -> Iterator[str]:
         counts = sorted(Counter(widths.values()).items())
         listed = ", ".join(f"{count} at {bits} bits" for bits, count in counts)
         yield f"palettes: {self._average(found, widths):.2f} bits a weight on average, tables included (weights: {listed})"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, fx
 
-from edgekit.compress.cluster.budget import Bits
+from edgekit.compress.budget import Assignment
 from edgekit.compress.cluster.fitting import Target, fit
 from edgekit.compress.cluster.layers import HALF_BITS, Layer
 from edgekit.compress.cluster.moments import can_fit, moments
@@ -52,7 +52,7 @@ class Clustering:
         projected = tables.project(layer.value)
         return projected if layer.mask is None else layer.mask.project(projected)
 
-    def apply(self, graph: Graph, found: Sequence[Layer], widths: Bits) -> Graph:
+    def apply(self, graph: Graph, found: Sequence[Layer], widths: Assignment) -> Graph:
         """The graph with clustered weights and corrected biases.
 
         Args:
