@@ -27,8 +27,6 @@ OUTLYING = 4.0
 TAIL = 0.999
 SATURATED = 0.5
 """Share of a result's squared error that values beyond the grid's ends make, from which on it is said to saturate."""
-FLAT = 1e-6
-"""Range over largest magnitude below which a value is said not to vary."""
 SAMPLED = 1 << 22
 """Elements that a quantile is taken of, at most."""
 FEW_BITS = 4
@@ -37,7 +35,7 @@ OF_ACTIVATIONS = ("calibration", "int16", "data")
 """Knobs that do nothing for a weight."""
 
 CAUSES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "degenerate range": ("the value hardly varies on the data, so its grid says nothing", ("data", "float")),
+    "degenerate range": ("the value varies by less than a step of its grid, so nothing of it is left", ("data", "float")),
     "saturating activation": ("the grid ends inside of the data, and what is beyond is cut off", ("calibration", "int16", "float")),
     "per-channel spread": ("channels of very different size share one grid, so small ones get few steps", ("equalize", "int16", "float")),
     "range outlier": ("a few large values stretch the grid, so all others get few steps", ("calibration", "int16", "float")),
@@ -145,9 +143,7 @@ def _result(losses: Losses, name: str, floats: Collection[str]) -> tuple[str, st
 
 def _degenerate(seen: _Seen) -> str | None:
     low, high = float(seen.value.min()), float(seen.value.max())
-    size = max(-low, high)
-    flat = high - low <= FLAT * size or seen.grid.scale[0] > size
-    return f"the data span {low:.3g} to {high:.3g}, {seen.steps}" if flat else None
+    return f"the data span {low:.4g} to {high:.4g}, less than {seen.steps}" if high - low < seen.grid.scale[0] else None
 
 
 def _saturating(seen: _Seen) -> str | None:

@@ -11,9 +11,9 @@ from typing import Any
 from edgekit.artifact import Artifact
 from edgekit.debugging.diagnosing import diagnosed
 from edgekit.debugging.diagnosis import Diagnosis, LayerLoss
-from edgekit.debugging.knobs import State, in_order
+from edgekit.debugging.knobs import FLOAT, State, in_order
 from edgekit.debugging.subject import Subject, opened
-from edgekit.debugging.trials import Bench, Trial
+from edgekit.debugging.trials import Bench, Trial, edge_dtype
 from edgekit.errors import GateFailed, UsageError
 from edgekit.ordering import QUANTIZERS
 from edgekit.preprocess import Preprocess
@@ -27,6 +27,8 @@ from edgekit.verification.verifying import read_data
 
 RECORD = ".trials.json"
 """What the name of the record adds to the artifact's."""
+FIXED = "_fixed"
+"""What the name of a recipe gets added."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,9 @@ def _search(bench: Bench, seen: Diagnosis, max_drop: float) -> Trial:
         state = State(recipe, bench.subject.target.rules, partial(_ranked, bench.subject, recipe))
         for change, other in knob.options(state):
             report(f"trying {change}", len(bench.trials))
-            trial = bench.trial(knob.name, change, replace(other, name=_name(bench.subject.recipe.name)))
+            trial = bench.trial(knob.name, change, _with_edges(bench.subject, other))
+            if trial.failure is not None and knob.tier:
+                trial = bench.trial(knob.name, f"{change}, floats in and out", _with_edges(bench.subject, other, FLOAT))
             best = trial if trial.better_than(best) else best
             if inside(best, max_drop):
                 return best
@@ -192,8 +196,14 @@ def _ranked(subject: Subject, recipe: Recipe) -> Sequence[LayerLoss]:
     return diagnosed(subject, recipe).ranked
 
 
-def _name(name: str) -> str:
-    return name if name.endswith("_fixed") else f"{name}_fixed"
+def _with_edges(subject: Subject, recipe: Recipe, dtype: str | None = None) -> Recipe:
+    """The recipe under a name of its own, for a file of the same input and output dtypes as the artifact's, or of this one.
+
+    Where the first or the last layer gets wider, an integer edge of the old width does not fit it.
+    """
+    manifest, name = subject.artifact.manifest, subject.recipe.name
+    edges = [dtype or edge_dtype(specs) for specs in (manifest.inputs, manifest.outputs)]
+    return replace(recipe, name=name if name.endswith(FIXED) else f"{name}{FIXED}", input_dtype=edges[0], output_dtype=edges[1])
 
 
 def _check_knobs(subject: Subject) -> None:

@@ -21,6 +21,8 @@ ON_GRIDS = ("cluster", *QUANTIZERS)
 CALIBRATIONS = ("mse", "percentile", "sensitivity", "entropy", "minmax", "moving_average")
 """Those that serve most models first."""
 FLOAT = "float32"
+NARROW, EIGHT = 4, 8
+"""Bits."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +108,21 @@ def _adaround(state: State) -> Options:
         yield "weights rounded up or down by what layers give", _behind_grids(state.recipe, _pass("adaround"))
 
 
-def _wider(state: State) -> Options:
-    raised = [_raised(layer, state) for layer in state.ranked()]
-    yield from _for_the_worst(state, [r for r in raised if r])
+def _eight_bits(state: State) -> Options:
+    """8-bit weights in place of narrower ones."""
+    if state.scheme.weight_bits == NARROW:
+        wider = "w8" if not state.scheme.static else f"w8a{state.scheme.activation_bits}"
+        yield from _for_the_worst(state, [dict.fromkeys(_modules(r, True), wider) for r in state.ranked() if _is_weight(r)])
+
+
+def _sixteen_bits(state: State) -> Options:
+    """16-bit activations in place of 8-bit ones; with them, weights have 8 bits."""
+    if state.scheme.static and state.scheme.activation_bits == EIGHT and 2 * EIGHT in state.rules.activations:
+        yield from _for_the_worst(state, [dict.fromkeys(_modules(r, False), "w8a16") for r in state.ranked() if not _is_weight(r)])
 
 
 def _float(state: State) -> Options:
-    floated = [dict.fromkeys(_modules(layer, _is_weight(layer)), FLOAT) for layer in state.ranked()]
-    yield from _for_the_worst(state, [f for f in floated if f])
+    yield from _for_the_worst(state, [dict.fromkeys(_modules(r, _is_weight(r)), FLOAT) for r in state.ranked()])
 
 
 KNOBS: tuple[Knob, ...] = (
@@ -121,8 +130,9 @@ KNOBS: tuple[Knob, ...] = (
     Knob("equalize", "nothing", 0, _equalize),
     Knob("bias_correction", "nothing", 0, _bias_correction),
     Knob("adaround", "minutes of conversion, nothing on the device", 1, _adaround),
-    Knob("int16", "time in the worst layers; bytes, where weights get wider", 2, _wider),
-    Knob("float", "time and bytes of the worst layers", 3, _float),
+    Knob("int8", "bytes of the worst layers", 2, _eight_bits),
+    Knob("int16", "time in the worst layers", 3, _sixteen_bits),
+    Knob("float", "time and bytes of the worst layers", 4, _float),
 )
 
 
@@ -133,6 +143,7 @@ def in_order(named: Sequence[str]) -> list[Knob]:
 
 def _for_the_worst(state: State, raised: Sequence[dict[str, str]]) -> Options:
     """Raise the worst layer, the two worst, four and so on."""
+    raised = [r for r in raised if r]
     counts = sorted({*(2**i for i in range(len(raised).bit_length())), len(raised)})
     tried: set[tuple[tuple[str, str], ...]] = set()
     for count in counts if raised else ():
@@ -143,16 +154,6 @@ def _for_the_worst(state: State, raised: Sequence[dict[str, str]]) -> Options:
         if (key := tuple(merged.items())) not in tried:
             tried.add(key)
             yield _told(ordered), state.with_quantizer(overrides=merged)
-
-
-def _raised(layer: LayerLoss, state: State) -> dict[str, str]:
-    """The schemes with which the next wider kernels compute a layer; none where there are none."""
-    if _is_weight(layer):
-        wider = {4: "w8a8" if state.scheme.static else "w8"}.get(state.scheme.weight_bits)
-        return {} if wider is None else dict.fromkeys(_modules(layer, True), wider)
-    if state.scheme.activation_bits == 8 and not state.scheme.dynamic and 16 in state.rules.activations:
-        return dict.fromkeys(_modules(layer, False), "w8a16")
-    return {}
 
 
 def _is_weight(layer: LayerLoss) -> bool:

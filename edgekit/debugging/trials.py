@@ -10,6 +10,7 @@ import json
 import math
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from edgekit.debugging.subject import Subject
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
+from edgekit.tensors import TensorSpec
 from edgekit.verification import Gates, Verdict, verifying
 from edgekit.verification.metrics import Metric
 from edgekit.verification.verdict import numbers_for_json
@@ -174,10 +176,9 @@ class Bench:
             return self._measured(artifact)
 
     def convert(self, recipe: Recipe, out: Path, *, overwrite: bool = False) -> Artifact:
-        """The subject's model with another recipe, all else as it was converted before."""
+        """The subject's model with another recipe, which says the dtypes of the file's edges; all else as it was converted before."""
         subject, manifest = self.subject, self.subject.artifact.manifest
         steps = manifest.preprocess
-        dtypes = [_edge_dtype(specs) for specs in (manifest.inputs, manifest.outputs)]
         return convert(
             subject.graph,
             subject.target,
@@ -192,8 +193,6 @@ class Bench:
             author=manifest.author,
             licence=manifest.licence,
             version=manifest.version,
-            input_dtype=dtypes[0],
-            output_dtype=dtypes[1],
             compute=manifest.compute,
         )
 
@@ -240,6 +239,6 @@ def _arrays(samples: Samples) -> dict[str, np.ndarray]:
     return samples.inputs if samples.labels is None else {**samples.inputs, "labels of the samples": samples.labels}
 
 
-def _edge_dtype(specs: Any) -> str | None:
-    """Of the float inputs or outputs of a file; None where there are none."""
+def edge_dtype(specs: Sequence[TensorSpec]) -> str | None:
+    """Dtype of the float inputs or outputs of a file; None where there are none."""
     return next((s.dtype for s in specs if s.grid is not None or s.dtype.startswith("float")), None)

@@ -1,0 +1,112 @@
+"""Debugging end to end through the fake format."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgekit import schemas
+from edgekit.conversion import convert
+from edgekit.debugging import debug
+from edgekit.errors import DataError, UsageError
+from edgekit.recipe import Recipe, pass_class
+from edgekit.recipes import load_recipe
+from edgekit.testing.failing import CULPRIT, PLAIN, answered, failing_net
+from edgekit.testing.fake_target import fake_target
+
+TARGET = fake_target()
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return failing_net()
+
+
+@pytest.fixture(scope="module")
+def data(graph):
+    return answered(graph)
+
+
+def made(graph, data, folder, recipe=PLAIN):
+    return convert(graph, TARGET, recipe=recipe, calibration=data, out=folder / "a")
+
+
+@pytest.fixture(scope="module")
+def artifact(graph, data, tmp_path_factory):
+    return made(graph, data, tmp_path_factory.mktemp("debug"))
+
+
+@pytest.fixture(scope="module")
+def found(artifact, graph, data):
+    return debug(artifact, graph, data=data, calibration=data, target=TARGET)
+
+
+def test_the_layer_that_fails_is_first_with_its_cause(found):
+    worst = found.ranked[0]
+    assert worst.name == CULPRIT and worst.share > 0.5
+    assert worst.finding.cause == "per-channel spread" and worst.finding.knobs[0] == "equalize"
+    assert sum(layer.share for layer in found.layers) == pytest.approx(1.0)
+    assert found.samples == 60 and found.recipe == "plain" and found.notes == ()
+
+
+def test_the_rebuilt_graph_is_the_file(found):
+    assert found.file.sqnr_db > 40
+    assert found.before.sqnr_db == np.inf, "no pass before rounding"
+    assert found.outputs == found.layers[-1].loss.cumulative
+
+
+def test_the_document_is_valid_and_says_what_the_tables_say(found):
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    schemas.validate(document, "diagnosis-1", "it")
+    assert document["layers"][document["ranked"][0]]["module"] == CULPRIT
+    assert document["layers"][0]["name"] == "x0" and document["layers"][0]["module"] == ""
+    assert document["before"]["sqnr_db"] is None
+
+
+def test_what_earlier_passes_lose_is_told_apart(graph, data, tmp_path):
+    recipe = replace(load_recipe("sparse50_int8"), passes=load_recipe("sparse50_int8").passes[:1] + PLAIN.passes)
+    found = debug(made(graph, data, tmp_path, recipe), graph, data=data, target=TARGET)
+    assert found.before.sqnr_db < 20 < min(layer.loss.alone.sqnr_db for layer in found.layers if layer.name != CULPRIT)
+    assert any("--calibration" in note for note in found.notes), "grids are guessed without the data they were made of"
+
+
+def test_other_calibration_is_noticed(artifact, graph, data):
+    loud = replace(data, inputs={"x0": data.inputs["x0"] * 30})
+    found = debug(artifact, graph, data=data, calibration=loud, target=TARGET)
+    assert found.file.sqnr_db < 25 and any("rebuilt" in note for note in found.notes)
+
+
+def test_tables_are_debugged_like_grids(graph, data, tmp_path):
+    found = debug(made(graph, data, tmp_path, load_recipe("palettize4_grouped")), graph, data=data, target=TARGET)
+    assert {layer.name for layer in found.layers} <= {"stem", "body", "head"}
+    assert all(layer.finding.tensor == "weight" for layer in found.layers)
+
+
+def test_a_recipe_that_rounds_nothing(graph, data, tmp_path):
+    with pytest.raises(UsageError, match="nothing to debug"):
+        debug(made(graph, data, tmp_path, load_recipe("float32")), graph, data=data, target=TARGET)
+
+
+def test_a_recipe_that_trains(graph, data, tmp_path):
+    trained = Recipe("qat", (*PLAIN.passes, pass_class("fine_tune")()))
+    artifact = made(graph, data, tmp_path)
+    (artifact.path / "recipe.toml").write_text(trained.to_toml())
+    with pytest.raises(UsageError, match="trains"):
+        debug(artifact, graph, data=data, target=TARGET)
+
+
+def test_without_the_float_model(artifact, data):
+    with pytest.raises(UsageError, match="not at hand") as caught:
+        debug(artifact, data=data, target=TARGET)
+    assert "--model" in str(caught.value)
+
+
+def test_data_of_another_shape(artifact, graph):
+    with pytest.raises(DataError, match="shape"):
+        debug(artifact, graph, data=np.zeros((4, 3, 9, 9), np.float32), target=TARGET)
+
+
+def test_a_target_of_another_name(artifact, graph, data):
+    with pytest.raises(UsageError, match="made for 'fake'"):
+        debug(artifact, graph, data=data, target="android")

@@ -1,0 +1,168 @@
+"""Fixing end to end through the fake format: inside the budget, resumable, and honest where it cannot."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from edgekit import schemas
+from edgekit.artifact import Artifact
+from edgekit.conversion import convert
+from edgekit.debugging import fix, trials
+from edgekit.debugging.knobs import KNOBS
+from edgekit.debugging.trials import Trial
+from edgekit.errors import ConversionError, DataError, GateFailed, UsageError
+from edgekit.recipe import Recipe
+from edgekit.recipes import load_recipe
+from edgekit.testing.failing import PLAIN, answered, failing_net
+from edgekit.testing.fake_target import fake_target
+
+TARGET = fake_target()
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return failing_net()
+
+
+@pytest.fixture(scope="module")
+def data(graph):
+    return answered(graph)
+
+
+@pytest.fixture
+def artifact(graph, data, tmp_path):
+    return convert(graph, TARGET, recipe=PLAIN, calibration=data, out=tmp_path / "a", labels=("a", "b", "c", "d", "e", "f"))
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """The recipes converted with, in order."""
+    seen = []
+
+    def counted(*args, recipe, **options):
+        seen.append(recipe)
+        return convert(*args, recipe=recipe, **options)
+
+    monkeypatch.setattr(trials, "convert", counted)
+    return seen
+
+
+def test_the_knob_that_the_finding_names_brings_it_inside(artifact, graph, data):
+    found = fix(artifact, graph, data=data, calibration=data, max_drop=0.02, target=TARGET, test=answered(graph, 40, seed=5))
+    first, *_ = found.trials
+    assert first.knob == "" and first.drop > 0.1 and first.model_sha256 == artifact.manifest.model_sha256
+    assert found.passed and found.require() is found
+    assert found.best.knob == "equalize" and found.best.drop <= 0.02 and len(found.trials) == 2
+    assert found.best.low <= found.best.drop <= found.best.high
+    assert found.test.samples == 40 and found.test_drop <= 0.02
+    made = Artifact.load(found.artifact.path)
+    assert made.path == artifact.path.with_name("a-fixed")
+    assert made.manifest.model_sha256 == found.best.model_sha256, "converting again gives the same file"
+    assert Recipe.from_toml(made.recipe_text).to_toml() == found.best.recipe
+    assert made.manifest.labels == artifact.manifest.labels and made.manifest.evidence["gates"][-1]["name"] == "max_drop"
+
+
+def test_the_record_is_valid_and_complete(artifact, graph, data):
+    found = fix(artifact, graph, data=data, calibration=data, max_drop=0.02, target=TARGET)
+    document = json.loads(found.record.read_text())
+    schemas.validate(document, "fix-1", "it")
+    assert document["passed"] and document["best"] == 1 and document["artifact"] == str(found.artifact.path)
+    assert [Trial.from_json(row) for row in document["trials"]] == list(found.trials)
+
+
+def test_an_interrupted_fix_goes_on_where_it_was(artifact, graph, data, conversions, monkeypatch):
+    useless_first = sorted((k for k in KNOBS if k.name in ("bias_correction", "equalize")), key=lambda k: k.name)
+    monkeypatch.setattr("edgekit.debugging.fixing.in_order", lambda named: useless_first)
+    options = {"data": data, "calibration": data, "max_drop": 0.02, "target": TARGET, "out": artifact.path.with_name("b")}
+    whole = fix(artifact, graph, **options | {"out": artifact.path.with_name("c")})
+    assert len(whole.trials) > 2, "one knob is not enough for this"
+    tried = len(conversions)
+    conversions.clear()
+
+    def stopping(*args, **kwargs):
+        if len(conversions) == 1:
+            raise KeyboardInterrupt
+        conversions.append(kwargs["recipe"])
+        return convert(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trials, "convert", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            fix(artifact, graph, **options)
+    assert not options["out"].exists()
+    again = fix(artifact, graph, **options)
+    assert again.trials == whole.trials and again.best == whole.best
+    assert len(conversions) == tried, "the one before the interruption was not made again"
+    made = len(conversions)
+    fix(artifact, graph, **options, overwrite=True)
+    assert len(conversions) == made + 1, "a finished fix converts the result only"
+
+
+def test_a_budget_that_nothing_meets_is_said_to_be_missed(artifact, graph, data, monkeypatch):
+    monkeypatch.setattr("edgekit.debugging.fixing.in_order", lambda named: ())
+    found = fix(artifact, graph, data=data, calibration=data, max_drop=0.0, target=TARGET)
+    assert not found.passed and found.artifact.path == artifact.path and not artifact.path.with_name("a-fixed").exists()
+    with pytest.raises(GateFailed, match="no knob"):
+        found.require()
+
+
+def test_the_worst_layers_get_wider_where_nothing_cheaper_helps(artifact, graph, data, monkeypatch):
+    monkeypatch.setattr("edgekit.debugging.fixing.in_order", lambda named: [k for k in KNOBS if k.name in ("int16", "float")])
+    found = fix(artifact, graph, data=data, calibration=data, max_drop=0.02, target=TARGET)
+    refused, wide, *_ = found.trials[1:]
+    assert "asked for as int8" in refused.failure and refused.change == "body, stem as w8a16"
+    assert wide.change == "body, stem as w8a16, floats in and out" and wide.drop < found.trials[0].drop
+    assert found.passed and {s.dtype for s in found.artifact.manifest.inputs} == {"float32"}
+
+
+def test_inside_from_the_start(graph, data, tmp_path):
+    artifact = convert(graph, TARGET, recipe=load_recipe("int8"), calibration=data, out=tmp_path / "a")
+    found = fix(artifact, graph, data=data, calibration=data, max_drop=0.1, target=TARGET)
+    assert found.passed and len(found.trials) == 1 and found.artifact.path == artifact.path
+
+
+def test_a_trial_that_cannot_be_converted_is_kept_as_a_failure(artifact, graph, data, monkeypatch):
+    def failing(*args, recipe, **options):
+        if any(p.name == "equalize" for p in recipe.passes):
+            raise ConversionError("not this one")
+        return convert(*args, recipe=recipe, **options)
+
+    monkeypatch.setattr(trials, "convert", failing)
+    monkeypatch.setattr("edgekit.debugging.fixing.in_order", lambda named: [k for k in KNOBS if k.name in ("equalize", "float")])
+    found = fix(artifact, graph, data=data, calibration=data, max_drop=0.02, target=TARGET)
+    assert [t.failure for t in found.trials[1:3]] == ["not this one"] * 2
+    assert found.passed and found.best.failure is None
+    schemas.validate(json.loads(found.record.read_text()), "fix-1", "it")
+
+
+def test_loss_on_other_data_counts(artifact, graph, data):
+    found = fix(artifact, graph, data=data, calibration=data, max_drop=0.02, target=TARGET, test=answered(graph, 30, seed=9))
+    assert replace(found, test=None).passed
+    drop = replace(found.test.metric.difference, value=-0.5)
+    failing = replace(found, test=replace(found.test, metric=replace(found.test.metric, difference=drop)))
+    with pytest.raises(GateFailed, match="test data"):
+        failing.require()
+
+
+def test_a_record_of_something_else_is_left_alone(artifact, graph, data):
+    fix(artifact, graph, data=data, calibration=data, max_drop=0.02, target=TARGET)
+    other = answered(graph, 50, seed=3)
+    with pytest.raises(UsageError, match="another fix"):
+        fix(artifact, graph, data=other, calibration=data, max_drop=0.02, target=TARGET, overwrite=True)
+    artifact.path.with_name("a-fixed.trials.json").write_text("{")
+    with pytest.raises(UsageError, match="in the way"):
+        fix(artifact, graph, data=data, calibration=data, max_drop=0.02, target=TARGET, overwrite=True)
+
+
+def test_what_cannot_be_fixed(artifact, graph, data, tmp_path):
+    with pytest.raises(UsageError, match="max_drop"):
+        fix(artifact, graph, data=data, max_drop=1.5, target=TARGET)
+    with pytest.raises(DataError, match="metric"):
+        fix(artifact, graph, data=replace(data, labels=None), max_drop=0.1, target=TARGET)
+    tables = convert(graph, TARGET, recipe=load_recipe("palettize4_grouped"), out=tmp_path / "t")
+    with pytest.raises(UsageError, match="no knobs"):
+        fix(tables, graph, data=data, max_drop=0.1, target=TARGET)
+    (tmp_path / "a-fixed").mkdir()
+    with pytest.raises(UsageError, match="there already"):
+        fix(artifact, graph, data=data, max_drop=0.1, target=TARGET)
