@@ -45,7 +45,7 @@ def cubic(final: float, rounds: int) -> list[float]:
 
 def _of_weights(final: Prune, rounds: int) -> list[Prune]:
     if final.sparsity is None:
-        raise UsageError(f"pattern {final.pattern!r} takes its share at once", accepted="a pruning with a sparsity")
+        raise UsageError("patterns of N:M and thresholds take their share at once", accepted="a pruning with a sparsity")
     return [replace(final, sparsity=round(gone, _DIGITS)) for gone in cubic(final.sparsity, rounds)]
 
 

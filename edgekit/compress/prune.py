@@ -1,24 +1,27 @@
-"""The pruning pass: weights of little magnitude become zero and stay it.
+"""The pruning pass: weights that matter little become zero and stay it.
 
-Han, Pool, Tran and Dally 2015, "Learning both weights and connections", section 3 (magnitude); Mishra et al. 2021, "Accelerating
-sparse deep neural networks", section 3 (N:M); Narang, Undersander and Diamos 2017, "Block-sparse recurrent neural networks" (blocks).
+Han, Pool, Tran and Dally 2015, "Learning both weights and connections", section 3 (magnitude); LeCun, Denker and Solla 1990, "Optimal brain
+damage" (squared weight times curvature); Mishra et al. 2021, "Accelerating sparse deep neural networks", section 3 (N:M); Narang,
+Undersander and Diamos 2017, "Block-sparse recurrent neural networks" (blocks). The sources of the rules are in `edgekit.compress.prunable`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
+from edgekit.compress.cluster.sensitivity import weight_costs
 from edgekit.compress.overrides import check_modules, for_module
+from edgekit.compress.prunable import Prunable, below, beyond_effective, largest, n_of_m
 from edgekit.compress.quantize.annotate import weight_operand
 from edgekit.compress.quantize.weights import channel_axis, checked_weight
 from edgekit.constraints import Mask
-from edgekit.errors import UsageError
+from edgekit.errors import DataError, UsageError
 from edgekit.graph import Graph, constraints_of, finish, module_path, op_name, revalue
 from edgekit.recipe import Context
 from edgekit.targets import Rules
@@ -28,25 +31,39 @@ SCOPES: dict[str, str] = {
     "global": "the model's smallest weights go, wherever they are",
 }
 UNSTRUCTURED = "unstructured"
+_SOME = "some 100 to 500 typical samples, no labels"
 _N_OF_M = re.compile(r"([1-9]\d?):([1-9]\d?)")
 _BLOCK = re.compile(r"([1-9]\d?)x([1-9]\d?)")
 
 
+IMPORTANCES: dict[str, str] = {
+    "magnitude": "the smallest weights go",
+    "gradient": "weights whose loss changes the outputs least go: by squared weight times squared gradients on calibration data",
+}
+
+
 @dataclass(frozen=True)
 class Prune:
-    """Sets weights of small magnitude to zero, with a `Mask` that later passes and fine-tuning keep.
+    """Sets weights of little importance to zero, with a `Mask` that later passes and fine-tuning keep.
 
     Given: a graph with float weights, clustered or pruned before or not.
     Result: the same with zeros; what was pruned before stays so, and clustered weights must have been clustered after a pruning.
 
+    How many go is told by one of `sparsity`, `threshold`, `effective`, or a pattern of N:M.
+
     Attributes:
-        sparsity: Share of the weights that become zero, 0 to 1; with a pattern of N:M, that pattern alone decides and this stays unset.
+        sparsity: Share of the weights that become zero, 0 to 1.
         scope: A key of `SCOPES`.
-        pattern: ``unstructured``; ``N:M``: of M neighbouring input channels N are kept, the largest (``2:4`` is what sparse tensor cores
-            compute); ``RxC``: whole blocks of R output channels by C input channels, by their mean square. Weights whose channels are not
-            multiples of M, R or C are left alone, and noted.
+        pattern: ``unstructured``; ``N:M``: of M neighbouring input channels N are kept, the most important (``2:4`` is what sparse tensor
+            cores compute); ``RxC``: whole blocks of R output channels by C input channels, by their mean square. Weights whose channels
+            are not multiples of M, R or C are left alone, and noted.
         overrides: Module path glob to the sparsity of those modules, 0 to leave them alone; the last match wins. They take no part in a
             global ranking.
+        importance: A key of `IMPORTANCES`.
+        threshold: Weights smaller than this many standard deviations go (the root mean square, of each weight or, with scope
+            ``global``, of all), over 0.
+        effective: So many of the weights stay, as a factor of (L1 / L2)², the number of equal weights that would have the same norms:
+            over 0; 1 leaves 64 % of normally distributed weights, and less of a layer that has few large ones.
     """
 
     name: ClassVar[str] = "prune"
@@ -55,6 +72,9 @@ class Prune:
     scope: str = "layer"
     pattern: str = UNSTRUCTURED
     overrides: Mapping[str, float] = field(default_factory=dict, hash=False)
+    importance: str = "magnitude"
+    threshold: float | None = None
+    effective: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse shares that are none and patterns that do not exist.
@@ -72,10 +92,27 @@ class Prune:
         for share in (*([] if self.sparsity is None else [self.sparsity]), *self.overrides.values()):
             if not 0 <= share < 1:
                 raise UsageError(f"sparsity is {share:g}", accepted="0 up to, not including, 1 (a share of the weights)")
-        if fixed and (self.sparsity is not None or any(self.overrides.values())):
+        self._check_amount(fixed is not None)
+
+    def _check_amount(self, fixed: bool) -> None:
+        """Refuse no answer, and several, to how many weights go."""
+        if self.importance not in IMPORTANCES:
+            raise UsageError(f"importance is {self.importance!r}", accepted=list(IMPORTANCES))
+        amounts = {"sparsity": self.sparsity, "threshold": self.threshold, "effective": self.effective}
+        given = [name for name, amount in amounts.items() if amount is not None]
+        if fixed and (given or any(self.overrides.values())):
             raise UsageError(f"pattern {self.pattern!r} decides how many weights go", accepted="no sparsity beside it; overrides of 0")
-        if not fixed and self.sparsity is None:
-            raise UsageError("no sparsity is given", accepted="0 up to, not including, 1 (a share of the weights)")
+        if not fixed and not given:
+            raise UsageError(
+                "no sparsity is given", accepted="0 up to, not including, 1 (a share of the weights), or a threshold, or effective"
+            )
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} both decide how many weights go", accepted="one of them")
+        for name in ("threshold", "effective"):
+            if (amount := amounts[name]) is not None and not amount > 0:
+                raise UsageError(f"{name} is {amount:g}", accepted="over 0")
+        if self.threshold is not None and self.importance != "magnitude":
+            raise UsageError(f"a threshold is of magnitudes, and importance is {self.importance!r}", accepted="sparsity, or effective")
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The pruned graph.
@@ -86,22 +123,22 @@ class Prune:
         """
         check_modules(graph, self.overrides, "overrides of prune")
         result, notes = graph.copy(), []
-        found: list[_Weight] = []
+        found: list[Prunable] = []
         for weight in self._weights(result, context.rules):
             if self._divides(weight):
                 found.append(weight)
             else:
                 notes.append(f"pruned: not {weight.module!r}, whose {list(weight.value.shape)} weights do not divide by {self.pattern}")
-        masks = self._masks(found)
+        masks = self._masks(self._weighed(graph, found, context))
         for weight, kept in zip(found, masks, strict=True):
             revalue(weight.node, weight.value.where(kept, 0.0), Mask(str(weight.node.target), kept))
         finish(result.module)
         zeros, total = sum(int((~kept).sum()) for kept in masks), sum(weight.value.numel() for weight in found)
         return result.noting(f"pruned: {zeros / max(total, 1):.1%} of {total:,} weights are zero", *notes)
 
-    def _weights(self, graph: Graph, rules: Rules) -> list[_Weight]:
+    def _weights(self, graph: Graph, rules: Rules) -> list[Prunable]:
         """The weights that are not left alone."""
-        found: dict[str, _Weight] = {}
+        found: dict[str, Prunable] = {}
         for reader in graph.nodes:
             node = weight_operand(reader, rules)
             if node is None or op_name(reader) not in rules.weight_only or str(node.target) in found:
@@ -110,10 +147,10 @@ class Prune:
             if share != 0:
                 mask = next((c for c in constraints_of(node) if isinstance(c, Mask)), None)
                 value, axis = checked_weight(reader, node), channel_axis(reader, rules)
-                found[str(node.target)] = _Weight(node, module_path(reader), value, axis, None if mask is None else mask.kept, share)
+                found[str(node.target)] = Prunable(node, module_path(reader), value, axis, None if mask is None else mask.kept, share)
         return list(found.values())
 
-    def _divides(self, weight: _Weight) -> bool:
+    def _divides(self, weight: Prunable) -> bool:
         matrix = weight.matrix(weight.value)
         rows, columns = self._unit
         return matrix.shape[0] % rows == 0 and matrix.shape[1] % columns == 0
@@ -126,81 +163,36 @@ class Prune:
         match = _BLOCK.fullmatch(self.pattern)
         return (int(match[1]), int(match[2])) if match else (1, 1)
 
-    def _masks(self, found: Sequence[_Weight]) -> list[Tensor]:
+    def _masks(self, found: Sequence[Prunable]) -> list[Tensor]:
         """What each weight keeps."""
         if match := _N_OF_M.fullmatch(self.pattern):
-            return [_n_of_m(weight, int(match[1]), int(match[2])) for weight in found]
+            return [n_of_m(weight, int(match[1]), int(match[2])) for weight in found]
         scores = [weight.block_scores(*self._unit) for weight in found]
         ranked = [i for i, weight in enumerate(found) if weight.share is None and self.scope == "global"]
         kept: dict[int, Tensor] = {}
         if ranked:
-            flat = _largest(torch.cat([scores[i].flatten() for i in ranked]), self.sparsity or 0.0)
-            parts = torch.split(flat, [scores[i].numel() for i in ranked])
+            everything = torch.cat([scores[i].flatten() for i in ranked])
+            parts = torch.split(largest(everything, self._share(everything)), [scores[i].numel() for i in ranked])
             kept = {i: part.reshape(scores[i].shape) for i, part in zip(ranked, parts, strict=True)}
         for i, weight in enumerate(found):
-            share = (self.sparsity or 0.0) if weight.share is None else weight.share
-            blocks = kept[i] if i in kept else _largest(scores[i].flatten(), share).reshape(scores[i].shape)
-            kept[i] = weight.from_blocks(blocks, *self._unit)
+            flat = scores[i].flatten()
+            blocks = kept[i] if i in kept else largest(flat, self._share(flat) if weight.share is None else weight.share)
+            kept[i] = weight.from_blocks(blocks.reshape(scores[i].shape), *self._unit)
         return [kept[i] for i in range(len(found))]
 
+    def _share(self, scores: Tensor) -> float:
+        """Share of the scores that goes."""
+        if self.threshold is not None:
+            return below(scores, self.threshold)
+        return beyond_effective(scores, self.effective) if self.effective is not None else self.sparsity or 0.0
 
-@dataclass(frozen=True)
-class _Weight:
-    """A weight to prune.
-
-    Attributes:
-        node: Its ``get_attr`` node.
-        module: Path of the user's module.
-        value: The weight.
-        axis: Of its output channels; the input channels are on the other one of its first two.
-        kept: What an earlier pruning kept, or None.
-        share: Its own sparsity, or None.
-    """
-
-    node: fx.Node
-    module: str
-    value: Tensor
-    axis: int
-    kept: Tensor | None
-    share: float | None
-
-    def matrix(self, tensor: Tensor) -> Tensor:
-        """As (output channels, input channels, everything else)."""
-        return tensor.movedim(self.axis, 0).flatten(2) if tensor.dim() > 2 else tensor.movedim(self.axis, 0)[..., None]
-
-    def back(self, matrix: Tensor) -> Tensor:
-        """Inverse of `matrix`."""
-        sizes = list(self.value.movedim(self.axis, 0).shape)
-        return matrix.reshape(sizes).movedim(0, self.axis)
-
-    def magnitudes(self) -> Tensor:
-        """Magnitude of each element, as a matrix; what was pruned before ranks below everything."""
-        size = self.value.abs()
-        return self.matrix(size if self.kept is None else size.where(self.kept, -1.0))
-
-    def block_scores(self, rows: int, columns: int) -> Tensor:
-        """Mean square of each block of channels, shape (rows of blocks, columns of blocks, everything else); below 0 where pruned."""
-        size = self.magnitudes()
-        blocks = size.reshape(size.shape[0] // rows, rows, size.shape[1] // columns, columns, -1)
-        return (blocks * blocks.abs()).mean((1, 3))
-
-    def from_blocks(self, blocks: Tensor, rows: int, columns: int) -> Tensor:
-        """One boolean a block, spread over its elements, less what an earlier pruning took."""
-        kept = self.back(blocks.repeat_interleave(rows, 0).repeat_interleave(columns, 1))
-        return kept if self.kept is None else kept & self.kept
-
-
-def _largest(scores: Tensor, sparsity: float) -> Tensor:
-    """Which scores stay when that share of the smallest goes; of equal ones, the later."""
-    kept = torch.ones_like(scores, dtype=torch.bool)
-    kept[scores.argsort(stable=True)[: round(sparsity * len(scores))]] = False
-    return kept
-
-
-def _n_of_m(weight: _Weight, n: int, m: int) -> Tensor:
-    """The N largest of M neighbouring input channels, of each output channel and position."""
-    size = weight.magnitudes()
-    blocks = size.reshape(size.shape[0], -1, m, size.shape[2])
-    kept = torch.zeros_like(blocks, dtype=torch.bool).scatter_(2, blocks.topk(n, 2).indices, value=True)
-    result = weight.back(kept.reshape(size.shape))
-    return result if weight.kept is None else result & weight.kept
+    def _weighed(self, graph: Graph, found: Sequence[Prunable], context: Context) -> list[Prunable]:
+        """The weights with what an error of each element costs, where that is what importance means."""
+        if self.importance == "magnitude":
+            return list(found)
+        if context.calibration is None:
+            raise DataError(
+                "importance 'gradient' is measured on data", accepted=_SOME, next_step="pass calibration=..., or importance = magnitude"
+            )
+        costs = weight_costs(graph, found, context.calibration)
+        return [replace(weight, sensitivity=costs[weight.name]) for weight in found]

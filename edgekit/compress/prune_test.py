@@ -5,7 +5,7 @@ from edgekit.compress.equalize import Equalize
 from edgekit.compress.prune import Prune
 from edgekit.constraints import Mask
 from edgekit.data import Samples
-from edgekit.errors import UsageError
+from edgekit.errors import DataError, UsageError
 from edgekit.graph import aten, constant_value, constraints_of
 from edgekit.recipe import Context
 from edgekit.targets import load_rules
@@ -102,4 +102,86 @@ def test_equalization_keeps_the_mask():
 )
 def test_bad_options_are_refused(options, told):
     with pytest.raises(UsageError, match=told):
+        Prune(**options)
+
+
+def test_a_threshold_in_standard_deviations_takes_what_is_below_it():
+    graph = _network()
+    for weight, before in zip(_weights(Prune(threshold=0.5)(graph, CONTEXT)), _weights(graph), strict=True):
+        assert torch.equal(weight == 0, before.abs() < 0.5 * before.square().mean().sqrt())
+
+
+def test_a_global_threshold_is_of_all_weights_together():
+    graph = _network()
+    spread = torch.cat([w.flatten() for w in _weights(graph)]).square().mean().sqrt()
+    for weight, before in zip(_weights(Prune(threshold=0.5, scope="global")(graph, CONTEXT)), _weights(graph), strict=True):
+        assert torch.equal(weight == 0, before.abs() < 0.5 * spread)
+
+
+def test_the_effective_number_of_weights_stays():
+    graph = _network()
+    for weight, before in zip(_weights(Prune(effective=1.0)(graph, CONTEXT)), _weights(graph), strict=True):
+        effective = float(before.abs().sum() ** 2 / before.square().sum())
+        assert int((weight != 0).sum()) == pytest.approx(effective, abs=1)
+        assert effective == pytest.approx(2 / torch.pi * before.numel(), rel=0.1), "of normal weights"
+
+
+def test_a_weight_of_few_large_elements_keeps_those():
+    def function(x, a):
+        return aten.linear.default(x, a, None)
+
+    weight = 0.001 * torch.randn(8, 100, generator=torch.Generator().manual_seed(0))
+    weight[:, 3] = 1.0
+    (pruned,) = _weights(Prune(effective=1.0)(graph_of(function, [torch.randn(1, 100)], "net", a=weight), CONTEXT))
+    assert bool((pruned[:, 3] == 1).all())
+    assert _share(pruned) > 0.98
+
+
+def test_pruning_again_by_effective_number_goes_on():
+    once = Prune(effective=1.0)(_network(), CONTEXT)
+    twice = Prune(effective=1.0)(once, CONTEXT)
+    for first, second in zip(_weights(once), _weights(twice), strict=True):
+        assert _share(second) > _share(first)
+        assert bool((second[first == 0] == 0).all())
+
+
+def test_gradients_tell_which_weights_matter():
+    """Inputs of one channel are a hundred times those of the others: its small weights matter more than the others' large ones."""
+
+    def function(x, a):
+        return aten.linear.default(x, a, None)
+
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(6, 10, generator=random).sign() * (1 + torch.rand(6, 10, generator=random))
+    weight[:, 4] = 0.2
+    inputs = torch.randn(64, 10, generator=random)
+    inputs[:, 4] *= 100
+    graph = graph_of(function, [torch.zeros(1, 10)], "net", a=weight)
+    context = Context(load_rules("litert"), Samples({graph.inputs[0].name: inputs.numpy()}))
+    (by_size,) = _weights(Prune(0.1)(graph, context))
+    (by_gradient,) = _weights(Prune(0.1, importance="gradient")(graph, context))
+    assert bool((by_size[:, 4] == 0).all())
+    assert bool((by_gradient[:, 4] != 0).all())
+    assert _share(by_gradient) == pytest.approx(0.1)
+
+
+def test_gradients_need_data():
+    with pytest.raises(DataError, match="gradient"):
+        Prune(0.5, importance="gradient")(_network(), CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"sparsity": 0.5, "threshold": 1.0}, "both decide"),
+        ({"threshold": 0.0}, "threshold is 0"),
+        ({"effective": -1.0}, "effective is -1"),
+        ({"threshold": 1.0, "importance": "gradient"}, "of magnitudes"),
+        ({"sparsity": 0.5, "importance": "luck"}, "importance is 'luck'"),
+        ({"pattern": "2:4", "effective": 1.0}, "decides"),
+        ({}, "no sparsity"),
+    ],
+)
+def test_rules_that_contradict_each_other_are_refused(options, why):
+    with pytest.raises(UsageError, match=why):
         Prune(**options)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
-from edgekit.compress.cluster.layers import Layer
 from edgekit.compress.quantize.calibrate import batches
 from edgekit.compress.quantize.sensitivity import Reactions
 from edgekit.data import Samples
@@ -29,7 +29,23 @@ FEWEST, WORK = 16, 1 << 28
 """Samples to run back, at least, and elements of activations, at most."""
 
 
-def weight_costs(graph: Graph, layers: Sequence[Layer], samples: Samples) -> dict[str, Tensor]:
+class Weighted(Protocol):
+    """A weight of a graph."""
+
+    @property
+    def name(self) -> str:
+        """Target of its node."""
+
+    @property
+    def node(self) -> fx.Node:
+        """Its ``get_attr`` node, in the graph or in a copy of it."""
+
+    @property
+    def value(self) -> Tensor:
+        """The weight."""
+
+
+def weight_costs(graph: Graph, layers: Sequence[Weighted], samples: Samples) -> dict[str, Tensor]:
     """By weight, what a squared error of each element adds to that of the outputs, up to a factor common to all weights.
 
     Args:
