@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -156,7 +156,7 @@ class _Measuring:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._live: tuple[Layer, ...] = ()
+        self._live: dict[str, Layer] = {}
         self._sums: dict[str, tuple[Sums, Sums, Sums, Sums]] = {}
         self._outputs = Sums()
         self._seen, self._first, self._first_count = 0, dict[str, object](), 0
@@ -166,7 +166,7 @@ class _Measuring:
         exact = self._board.values(inputs, ())
         if not self._first:
             self._live = _live(self._board, inputs)
-            self._sums = {layer.node: (Sums(), Sums(), Sums(), Sums()) for layer in self._live}
+            self._sums = {node: (Sums(), Sums(), Sums(), Sums()) for node in self._live}
             self._first, self._first_count = dict(exact), count
         walked, on = exact, set[str]()
         scores = _picked(exact, self._board.scores)
@@ -175,10 +175,10 @@ class _Measuring:
             thrown = {*layer.switches, *layer.corrections}
             on |= thrown
             walked = self._board.thrown(walked, thrown, on)
-            if layer not in self._live:
+            if (live := self._live.get(layer.node)) is None:
                 continue
             own, here, alone, cumulative = self._sums[layer.node]
-            only = self._board.thrown(exact, layer.switches, layer.switches)
+            only = self._board.thrown(exact, live.switches, live.switches)
             own.add([exact[layer.result]], [only[layer.result]], count)
             here.add([exact[layer.result]], [walked[layer.result]], count)
             alone.add(scores, _picked(only, self._board.scores), count)
@@ -188,12 +188,12 @@ class _Measuring:
 
     def losses(self) -> Losses:
         """What was found."""
-        rows = tuple(Loss(layer, *(s.nearness for s in self._sums[layer.node])) for layer in self._live)
+        rows = tuple(Loss(layer, *(s.nearness for s in self._sums[node])) for node, layer in self._live.items())
         return Losses(rows, self._outputs.nearness, self._seen, self._board, self._first, self._first_count)
 
 
-def _live(board: Board, inputs: Sequence[Tensor]) -> tuple[Layer, ...]:
-    """The layers that lose something, each without the switches that lose nothing.
+def _live(board: Board, inputs: Sequence[Tensor]) -> dict[str, Layer]:
+    """The layers that lose something, by their node, each without the switches that lose nothing.
 
     An operator that only moves or compares rounded values rounds them to the grid that they are on.
     """
@@ -204,12 +204,12 @@ def _live(board: Board, inputs: Sequence[Tensor]) -> tuple[Layer, ...]:
         before = values[board.rounding(name).all_input_nodes[0].name] if role == RESULT else board.constant(name)
         return not torch.equal(values[name], before)
 
-    kept = []
+    kept = {}
     for layer in board.layers:
         switches = {name: role for name, role in layer.switches.items() if loses(name, role)}
         if switches:
-            kept.append(Layer(**{**vars(layer), "switches": switches}))
-    return tuple(kept)
+            kept[layer.node] = replace(layer, switches=switches)
+    return kept
 
 
 def _picked(values: Mapping[str, object], names: Sequence[str]) -> list[Tensor]:

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from edgekit.compress.bias_correction import BiasCorrection
 from edgekit.compress.quantize import Quantize
+from edgekit.data import Samples
 from edgekit.debugging.losses import Nearness, Sums, measure
 from edgekit.debugging.switches import RESULT
 from edgekit.graph import aten
@@ -75,6 +77,15 @@ def test_what_only_moves_rounded_values_loses_nothing():
     samples = answered(failing_net(), 4)
     losses = measure(exact, quantized(exact, samples), samples)
     assert [loss.layer.op for loss in losses.layers] == ["input", "convolution"]
+
+
+def test_a_layer_whose_weights_are_on_their_grid_loses_by_its_result_alone():
+    exact = graph_of(aten.linear.default, [torch.zeros(1, 6)], "fc", weight=torch.eye(6), bias=torch.full((6,), 0.5))
+    samples = Samples({"x0": np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)})
+    losses = measure(exact, quantized(exact, samples), samples)
+    layer = next(loss for loss in losses.layers if loss.layer.name == "fc")
+    assert set(layer.layer.switches.values()) == {RESULT}
+    assert layer.cumulative == losses.outputs and 20 < layer.alone.sqnr_db < 80
 
 
 def test_corrections_count_with_their_layer_but_not_alone():
