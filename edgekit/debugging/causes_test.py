@@ -1,5 +1,7 @@
 """Each cause is named where it was put, and nowhere else."""
 
+from pathlib import Path
+
 import torch
 
 from edgekit.compress.quantize import Quantize
@@ -90,3 +92,11 @@ def test_roundings_at_run_time_have_no_grid_to_blame():
 def test_every_knob_of_a_cause_is_one():
     known = {knob.name for knob in KNOBS} | {"data"}
     assert {knob for _, knobs in CAUSES.values() for knob in knobs} <= known
+
+
+def test_the_documentation_lists_them_all():
+    text = (Path(__file__).parents[2] / "docs" / "debugging.md").read_text(encoding="utf-8")
+    for cause, (_, knobs) in CAUSES.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| {cause} |"))
+        assert row.rpartition(" | ")[2].strip(" |") == ", ".join(f"`{knob}`" for knob in knobs)
+    assert all(f"| `{knob.name}` |" in text for knob in KNOBS)
