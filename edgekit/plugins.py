@@ -181,6 +181,18 @@ class Runtime(Protocol):
         """Load the file: its ``inputs`` and ``outputs`` (`TensorSpec.to_json`), and its ``ops`` (``name``, ``delegated``)."""
 
 
+def kernels_of(runtime: Any, delegate: str) -> str:
+    """What a record calls the kernels that ran.
+
+    Args:
+        runtime: One whose attribute ``kernels`` says what the names of `RunRequest.delegate` stand for there, if it is not these; an empty
+            mapping where they mean nothing.
+        delegate: As requested.
+    """
+    names: Mapping[str, str] | None = getattr(runtime, "kernels", None)
+    return delegate if names is None else names.get(delegate, "none")
+
+
 class ReadsBack(Protocol):
     """A runtime that can read a file's constants back: what `Emitted.weights` is held against after each conversion."""
 

@@ -42,8 +42,9 @@ def profile(terminal: Terminal, model: str, devices: tuple[str, ...], **options:
     """Measure MODEL: latency with its 95 % interval, load time, memory, and what each operator takes.
 
     MODEL is an artifact's folder or a model file. Every launch is a fresh process. Ctrl-C keeps what was measured, marked
-    partial. A measurement that cannot be trusted exits with 3 and says why; a device that is not there, or was lost, with 4.
-    Emulators count instructions, which are no time. Of several devices, one that fails does not lose the others' results.
+    partial; --out is written after each launch. A measurement that cannot be trusted exits with 3 and says why; a device that is
+    not there, or was lost, with 4. Emulators count instructions, which are no time. Of several devices, one that fails does not
+    lose the others' results.
 
     \b
       edgekit profile build/model
@@ -60,7 +61,7 @@ def profile(terminal: Terminal, model: str, devices: tuple[str, ...], **options:
     with bars(terminal, f"profiling {model}"):
         import edgekit
 
-        found = edgekit.profile(model, on=devices[0], **options)
+        found = edgekit.profile(model, on=devices[0], on_launch=outputs.keep, **options)
     held = outputs.write(found)
     if terminal.as_json:
         document = found.to_json()
@@ -81,7 +82,7 @@ def _several(
     with bars(terminal, f"profiling {model} on {len(devices)} devices"):
         from edgekit.profiling.everywhere import profile_each
 
-        for measured in profile_each(model, devices, **options):
+        for measured in profile_each(model, devices, on_launch=lambda found: outputs.keep(found, found.runner.on), **options):
             done.append((measured, outputs.write(measured.profile, measured.on) if measured.profile else None))
     if terminal.as_json:
         terminal.emit("edgekit.profiles/1", {"profiles": [measured.to_json() for measured, _ in done]})

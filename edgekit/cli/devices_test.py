@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgekit import devices
+from edgekit import devices, schemas
 from edgekit.cli.app import run
 from edgekit.devices import Address, DeviceState, Found
 from edgekit.errors import DeviceLost, DeviceUnavailable
@@ -108,5 +108,8 @@ def test_several_as_data(results, monkeypatch, capfd):
     assert run(["profile", "model", "--on", "ssh:good", "--on", "ssh:away", "--json"]) == 4
     document = json.loads(capfd.readouterr().out)
     assert document["schema"] == "edgekit.profiles/1"
+    schemas.validate(document, "profiles-1", "stdout")
+    for found in (p["profile"] for p in document["profiles"] if p["profile"]):
+        schemas.validate(found, "profile-1", "stdout")
     assert [p["error"] and p["error"]["type"] for p in document["profiles"]] == [None, None, None, "DeviceUnavailable"]
     assert document["profiles"][1]["profile"]["partial"] is True

@@ -64,6 +64,17 @@ class Outputs:
         """Take these options out of a command's parameters."""
         return cls(**{name: options.pop(name) for name in _NAMES})
 
+    def keep(self, found: Profile, label: str | None = None) -> None:
+        """Write the JSON document of a profile that is still being measured, unless over the baseline; `write` replaces it.
+
+        Raises:
+            UsageError: The file cannot be written.
+        """
+        import json
+
+        if self.out != self.baseline:
+            write_text(_named(self.out, label), lambda: json.dumps(found.to_json(), indent=1) + "\n")
+
     def write(self, found: Profile | CountedProfile, label: str | None = None) -> Regression | None:
         """Write all files, then hold the profile against the baseline.
 

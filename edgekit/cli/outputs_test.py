@@ -32,6 +32,14 @@ def test_files_of_several_devices_have_names_of_their_own(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"p-qemu-cortex-m4.json", "p-qemu-cortex-m4.html", "p-qemu-cortex-m4.xml"}
 
 
+def test_a_profile_in_the_making_is_kept_and_replaced(tmp_path):
+    files = outputs(tmp_path)
+    files.keep(counted_profile(1000))
+    assert {p.name for p in tmp_path.iterdir()} == {"p.json"}
+    files.write(counted_profile(2000))
+    assert {p.name for p in tmp_path.iterdir()} == {"p.json", "p.html", "p.xml"}
+
+
 def test_a_baseline_is_held_against(tmp_path):
     outputs(tmp_path).write(counted_profile(1000))
     held = outputs(tmp_path, baseline=tmp_path / "p.json", out=None).write(counted_profile(1100))

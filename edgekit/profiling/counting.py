@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.counting import CountedRun, CountedRuntime
 from edgekit.devices import Machine
-from edgekit.plugins import RunRequest
+from edgekit.plugins import RunRequest, kernels_of
 from edgekit.profiling.counted import CountedProfile, Counts, judge_counts
 from edgekit.profiling.profiles import Memory, OpRow, Ops, Runner
 from edgekit.profiling.subject import Subject
@@ -41,7 +41,7 @@ def count_instructions(
     counts = Counts.of(counted)
     return CountedProfile(
         model=model.to_json(),
-        runner=Runner(runtime.name, counter.version(), on, request.threads, request.delegate, origin),
+        runner=Runner(runtime.name, counter.version(), on, request.threads, kernels_of(runtime, request.delegate), origin),
         counts=counts,
         estimate=None,
         memory=Memory(model.bytes, counted.arena_bytes, None, None, None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from edgekit.timing import Launch, OpTrace, Pace, TimedRuntime
 
 FULL = Pace(min_seconds=0.5, max_seconds=2.0, warmup_seconds=0.8)
 QUICK = Pace(min_seconds=0.1, max_seconds=0.25, warmup_seconds=0.15, precision=0.02)
+OnLaunch = Callable[[Profile], None]
 CLOCK_SLACK = 1.05
 """Share of our own time that a device's clock may run ahead of it before it must have jumped."""
 
@@ -108,6 +109,7 @@ def profile(
     estimate: str | Path | None = None,
     on: str | Device = "host",
     stop: Stop | None = None,
+    on_launch: OnLaunch | None = None,
 ) -> Profile | CountedProfile:
     """Measure a model: latency with its interval, load, memory, and what each operator takes.
 
@@ -129,6 +131,7 @@ def profile(
         on: The device: ``host``, a name as `edgekit.devices.address` lists them, or a device that `edgekit.devices.opened` gave. On an
             emulator instructions are counted.
         stop: To be set by another thread, like Ctrl-C.
+        on_launch: Given the profile so far, marked partial, after every launch but the last: what survives if this process does not.
 
     Returns:
         The profile. Whether it can be trusted is in its `validity`; `Profile.require` raises if not. A device lost after the
@@ -169,12 +172,20 @@ def profile(
             raise UsageError(
                 f"{name} is measured, so there is nothing to estimate", accepted="--on qemu:CPU, where instructions are counted"
             )
-        return _profiled(plan, count, 0.1 if quick else 0.5, sustained, demands)
+        return _profiled(plan, count, 0.1 if quick else 0.5, seconds=sustained, demands=demands, on_launch=on_launch)
 
 
-def _profiled(plan: Plan, count: int, trace_seconds: float, seconds: float | None, demands: Demands) -> Profile:
+def _profiled(
+    plan: Plan, count: int, trace_seconds: float, *, seconds: float | None, demands: Demands, on_launch: OnLaunch | None
+) -> Profile:
     started, before = datetime.now(UTC), plan.state()
-    taken = _launched(plan, count, trace_seconds)
+
+    def tell(done: Sequence[Launch]) -> None:
+        if on_launch is not None and len(done) < count:
+            none = OpTrace(reason="not traced yet")
+            on_launch(summarize(plan, done, count, none, before=before, after=before, started=started, demands=demands))
+
+    taken = _launched(plan, count, trace_seconds, tell)
     after, curve, doubts = before, None, taken.doubts
     if not doubts and not plan.stop.is_set:
         try:
@@ -252,7 +263,7 @@ class Taken:
     doubts: tuple[Finding, ...] = ()
 
 
-def _launched(plan: Plan, count: int, trace_seconds: float) -> Taken:
+def _launched(plan: Plan, count: int, trace_seconds: float, tell: Callable[[Sequence[Launch]], None]) -> Taken:
     """Launches made until done, interrupted or lost, then the instrumented one.
 
     Raises:
@@ -267,6 +278,7 @@ def _launched(plan: Plan, count: int, trace_seconds: float) -> Taken:
         for i in range(count):
             report(title, i, count + 1)
             done.append(plan.launch())
+            tell(done)
             if plan.stop.is_set and i < count - 1:
                 raise KeyboardInterrupt
         report(title, count, count + 1)
@@ -314,10 +326,10 @@ def summarize(
 ) -> Profile:
     """Put launches and states together."""
     latency, here = profiles.latency(done), plan.machine()
-    request = plan.request
+    request, kernels = plan.request, plugins.kernels_of(plan.runtime, plan.request.delegate)
     return Profile(
         model=plan.model.to_json(),
-        runner=Runner(plan.runtime.name, plan.runtime.version(), plan.on, request.threads, request.delegate, plan.origin),
+        runner=Runner(plan.runtime.name, plan.runtime.version(), plan.on, request.threads, kernels, plan.origin),
         pace=plan.pace,
         launches_asked=asked,
         launches=tuple(done),

@@ -1,4 +1,5 @@
 import json
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import jsonschema
@@ -68,6 +69,25 @@ def test_interruption_keeps_what_was_measured(model_file):
     assert "interrupted after 2 of 5 launches" in found.validity.reasons[0].text
     assert found.ops.reason == "interrupted"
     jsonschema.validate(json.loads(json.dumps(found.to_json())), schemas.schema("profile-1"))
+
+
+class OtherKernels(ScriptedRuntime):
+    kernels: ClassVar = {"xnnpack": "optimized graph"}
+
+
+def test_a_runtime_without_delegates_is_not_said_to_have_one(model_file):
+    found = profile(model_file, runtime=OtherKernels([launch(noisy(1e5, i)) for i in range(5)]))
+    assert found.runner.delegate == "optimized graph"
+    assert profile(model_file, runtime=OtherKernels([launch(noisy(1e5, i)) for i in range(5)]), delegate="none").runner.delegate == "none"
+
+
+def test_each_launch_is_told_as_a_partial_profile(model_file):
+    told = []
+    found = profile(model_file, runtime=ScriptedRuntime([launch(noisy(1e5, i)) for i in range(3)]), launches=3, on_launch=told.append)
+    assert [len(p.launches) for p in told] == [1, 2]
+    assert all(p.partial and not p.valid for p in told)
+    assert not found.partial
+    jsonschema.validate(json.loads(json.dumps(told[0].to_json())), schemas.schema("profile-1"))
 
 
 def test_interruption_before_the_first_launch_is_an_interruption(model_file):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Elf:
     formats: tuple[str, ...] = ("elf",)
     extra: str = "microcontrollers"
     device: Board | None = None
+    kernels: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:
         """What runs is the image itself."""

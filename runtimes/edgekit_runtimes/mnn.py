@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ class Mnn(InWorker):
     extra: str = "mnn"
     worker: ClassVar[str] = "edgekit_runtimes._mnn_worker"
     package: ClassVar[str] = "MNN"
+    kernels: ClassVar[Mapping[str, str]] = {}
 
 
 RUNTIME = Mnn()

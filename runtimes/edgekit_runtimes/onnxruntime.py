@@ -6,6 +6,7 @@ numerics on any machine, and never a statement about a GPU's speed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,7 @@ class OnnxRuntime(InWorker):
     worker: ClassVar[str] = "edgekit_runtimes._onnxruntime_worker"
     package: ClassVar[str] = "onnxruntime"
     needs: ClassVar[tuple[str, ...]] = ("onnx",)
+    kernels: ClassVar[Mapping[str, str]] = {"xnnpack": "optimized graph", "none": "graph as written", "reference": "reference evaluator"}
 
 
 RUNTIME = OnnxRuntime()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Trtexec:
     formats: tuple[str, ...] = ("tensorrt",)
     extra: str = "jetson"
     device: Transport | None = None
+    kernels: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:
         """``TensorRT 10.3.0.30-1+cuda12.5, trtexec``."""

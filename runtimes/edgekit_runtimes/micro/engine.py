@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Micro:
     formats: tuple[str, ...] = ("litert",)
     extra: str = "microcontrollers"
     device: Board | None = None
+    kernels: ClassVar[Mapping[str, str]] = {}
 
     def version(self) -> str:
         """``edgekit's firmware 1``."""
