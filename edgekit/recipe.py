@@ -43,6 +43,7 @@ PASSES: dict[str, str] = {
     "equalize": "edgekit.compress.equalize:Equalize",
     "cluster": "edgekit.compress.cluster:Cluster",
     "quantize": "edgekit.compress.quantize:Quantize",
+    "mixed_precision": "edgekit.compress.mixed:MixedPrecision",
     "adaround": "edgekit.compress.adaround:AdaRound",
     "bias_correction": "edgekit.compress.bias_correction:BiasCorrection",
 }

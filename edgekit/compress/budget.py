@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 Assignment = dict[str, int]
 """By weight, the option it takes: a width in bits, or any other number the caller knows it by."""
+
+Rung = TypeVar("Rung")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def within(rungs: Sequence[Assignment], size: Callable[[Assignment], float], mos
     return next((rung for rung in reversed(rungs) if size(rung) <= most), None)
 
 
-def least(rungs: Sequence[Assignment], good: Callable[[Assignment], bool]) -> Assignment | None:
+def least(rungs: Sequence[Rung], good: Callable[[Rung], bool]) -> Rung | None:
     """The smallest assignment that is good, found by bisection; None if the most exact is not."""
     if not good(rungs[-1]):
         return None

@@ -40,6 +40,8 @@ KINDS: dict[str, Kind] = {
     "transpose": Kind("a tensor is reordered, because producer and consumer want different orders", r"^TRANSPOSE\b"),
     "weights": Kind("weights have more bits than asked, for want of a kernel", r"^int8 instead of|\bstays float32$"),
     "palettes": Kind("which weights were clustered, and in how many bits", r"^palettes: ", declared=True),
+    "factors": Kind("which layers became smaller ones of low rank", r"^low rank: ", declared=True),
+    "mixed": Kind("which modules have more bits than asked, to keep to a budget", r"^mixed precision: ", declared=True),
     "pruned": Kind("how many weights were pruned, and which could not be", r"^pruned: ", declared=True),
     "trained": Kind("how a training went", r"^fine-tuned: ", declared=True),
     "diverged": Kind("a training stopped at a loss that was not finite; the best epoch before was kept", r"^training stopped ", loud=True),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from edgekit.compress.quantize.calibrate import batches
 from edgekit.data import Samples
-from edgekit.errors import UsageError
+from edgekit.errors import DataError, UsageError
 from edgekit.graph import Graph
 
 BATCH = 32
@@ -34,3 +34,17 @@ def answers(graph: Graph, samples: Samples) -> Tensor:
 def agreement(expected: Tensor, graph: Graph, samples: Samples) -> float:
     """Share of the samples that `graph` gives the expected answers to."""
     return float((answers(graph, samples) == expected).float().mean())
+
+
+def parted(samples: Samples) -> tuple[Samples, Samples]:
+    """The first two thirds of the samples, and the last.
+
+    Raises:
+        DataError: There are less than three.
+    """
+    cut = 2 * len(samples) // 3
+    if not 0 < cut < len(samples):
+        raise DataError(f"{len(samples)} samples cannot be parted", accepted="3 or more; some 100 to 500 tell something")
+    rest = {name: values[cut:] for name, values in samples.inputs.items()}
+    labels = None if samples.labels is None else samples.labels[cut:]
+    return samples.first(cut), Samples(rest, labels, samples.classes)

@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from edgekit.compress.budget import Assignment, Choice, ladder, least, within
-from edgekit.compress.cluster.agreement import agreement, answers
+from edgekit.compress.cluster.agreement import agreement, answers, parted
 from edgekit.compress.cluster.clustering import Clustering
 from edgekit.compress.cluster.layers import HALF_BITS, Layer, layers
 from edgekit.compress.cluster.sensitivity import weight_costs
@@ -170,7 +170,7 @@ class Cluster:
 
     def _within_accuracy(self, graph: Graph, found: Sequence[Layer], samples: Samples) -> Assignment:
         """The smallest assignment with which enough samples keep their class, on samples that took no part in the clustering."""
-        seen, unseen = _split(samples)
+        seen, unseen = parted(samples)
         expected, wanted = answers(graph, unseen), self.min_agreement or 0.0
         costs = weight_costs(graph, found, seen)
         clustering = self._clustering(costs, seen)
@@ -198,19 +198,6 @@ class Cluster:
                 yield f"palettes: the weight of {layer.module!r} stays as it is: tables would take more room than they save"
         if not rules.palettes:
             yield f"{rules.name} has no tables: clustered weights are stored as plain numbers"
-
-
-def _split(samples: Samples) -> tuple[Samples, Samples]:
-    """The first two thirds of the samples, and the last.
-
-    Raises:
-        DataError: There are less than three.
-    """
-    cut = 2 * len(samples) // 3
-    if not 0 < cut < len(samples):
-        raise DataError(f"{len(samples)} samples cannot be parted", accepted="3 or more; some 100 to 500 tell something")
-    parts = [{name: values[part] for name, values in samples.inputs.items()} for part in (slice(cut), slice(cut, None))]
-    return Samples(parts[0]), Samples(parts[1])
 
 
 def _choice(what: str, got: object, accepted: Collection[object]) -> None:

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from glob import escape
 from typing import ClassVar
+
+import numpy as np
+import torch
+
+from edgekit.compress.budget import least
+from edgekit.compress.cluster.agreement import answers, parted
+from edgekit.compress.mixed.losses import rounding_losses
+from edgekit.compress.mixed.rungs import Rung, kernel_modules, ladder, roundings
+from edgekit.compress.overrides import for_module
+from edgekit.compress.quantize import Quantize
+from edgekit.compress.quantize.calibrate import batches
+from edgekit.data import Samples
+from edgekit.errors import DataError, UsageError
+from edgekit.graph import Graph
+from edgekit.recipe import Context
+from edgekit.schemes import parse_scheme
+
+BUDGETS: dict[str, str] = {
+    "max_drop": "accuracy that may be lost, 0 up to 1",
+    "min_agreement": "share of samples whose class stays, over 0 up to 1",
+    "min_sqnr": "signal to quantization noise of the outputs, dB",
+}
+BATCH = 32
 
 
 @dataclass(frozen=True)
 class MixedPrecision:
     """Quantizes as ``quantize`` does, with the overrides that keep to a budget of accuracy at the least cost. Goes in its place.
 
+    Given: a lowered float graph.
+    Result: what ``quantize`` gives with those overrides; a note says which modules were raised, and what was measured. Each candidate is
+    quantized as a whole and measured on samples that took no part in its calibration: validation data, else the last third of the
+    calibration data. Passes that follow (``bias_correction``, ``adaround``) only come nearer to float.
+
+    Exactly one of `max_drop`, `min_agreement` and `min_sqnr` is given.
+
     Attributes:
         scheme: Of every module that needs no other; a static one of `edgekit.schemes`.
-        fallbacks: What a module may be raised to, the cheapest first.
-        max_drop: Budget: the accuracy (0 to 1) that may be lost on labelled samples: validation data, else the calibration data's labels.
+        fallbacks: What a module may be raised to, the cheapest first; leave out ``w8a16`` where int16 kernels are slower than float.
+        max_drop: Budget: the accuracy (0 to 1) that may be lost on labelled samples.
         min_agreement: Budget: the share (0 to 1) of samples whose class must stay the float model's; needs no labels.
         min_sqnr: Budget: signal to quantization noise of the outputs, dB; for models that are no classifiers.
         calibration: How activation ranges are chosen; as for ``quantize``.
@@ -30,3 +61,107 @@ class MixedPrecision:
     min_sqnr: float | None = None
     calibration: str = "mse"
     overrides: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse schemes that round nothing or are no way up, and budgets that are none or several.
+
+        Raises:
+            UsageError: Naming the option, what it got and what it takes.
+        """
+        Quantize(self.scheme, self.calibration, overrides=self.overrides)
+        if parse_scheme(self.scheme).activation_bits != 8 or not parse_scheme(self.scheme).static:
+            raise UsageError(f"scheme of mixed_precision is {self.scheme!r}", accepted=["w8a8", "w4a8"])
+        if not self.fallbacks or set(self.fallbacks) - {"w8a16", "float32"}:
+            raise UsageError(f"fallbacks are {list(self.fallbacks)}", accepted=["w8a16", "float32"])
+        given = [name for name in BUDGETS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise UsageError(f"mixed_precision has {' and '.join(given) or 'no budget'}", accepted=f"one of {', '.join(BUDGETS)}")
+        if self.max_drop is not None and not 0 <= self.max_drop < 1:
+            raise UsageError(f"max_drop is {self.max_drop:g}", accepted=BUDGETS["max_drop"])
+        if self.min_agreement is not None and not 0 < self.min_agreement <= 1:
+            raise UsageError(f"min_agreement is {self.min_agreement:g}", accepted=BUDGETS["min_agreement"])
+
+    def __call__(self, graph: Graph, context: Context) -> Graph:
+        """The quantized graph.
+
+        Raises:
+            DataError: There are no calibration data, no labels for `max_drop`, or they do not fit the model.
+            UsageError: No assignment keeps to the budget, or the model is no classifier and the budget is one of answers.
+            ConversionError: A weight is NaN or infinite.
+        """
+        if context.calibration is None:
+            raise DataError(
+                "mixed precision measures the model on data", accepted="some 100 to 500 typical samples", next_step="pass calibration=..."
+            )
+        seen, unseen = (context.calibration, context.validation) if context.validation is not None else parted(context.calibration)
+        measure, wanted = self._measure(graph, unseen)
+        trial = Context(context.rules, seen, context.alignment)
+        base = Quantize(self.scheme, self.calibration, overrides=self.overrides)(graph, trial)
+        modules = kernel_modules(base)
+        fixed = {path for path in modules if for_module(path, None, self.overrides) is not None}
+        rungs = [Rung()]
+        if measure(base) < wanted:
+            rungs = ladder(base, roundings(base, rounding_losses(base, seen), fixed), self.fallbacks)
+        chosen = least(rungs, lambda rung: measure(self._quantized(graph, trial, modules, rung)) >= wanted) if len(rungs) > 1 else rungs[0]
+        if chosen is None or (len(rungs) == 1 and measure(base) < wanted):
+            raise self._unmet(measure(self._quantized(graph, trial, modules, rungs[-1])), wanted, len(unseen))
+        result = self._quantized(graph, context, modules, chosen)
+        return result.noting(_summary(chosen, f"{self._title} {measure(result):.4g} of {len(unseen)} samples (wanted: {wanted:.4g})"))
+
+    @property
+    def _title(self) -> str:
+        titles = {"max_drop": "accuracy", "min_agreement": "agreement with the float model", "min_sqnr": "output SQNR in dB"}
+        return next(title for name, title in titles.items() if getattr(self, name) is not None)
+
+    def _measure(self, graph: Graph, unseen: Samples) -> tuple[Callable[[Graph], float], float]:
+        """What tells how good a quantized graph is, and what it must reach."""
+        if self.min_sqnr is not None:
+            exact = _outputs(graph, unseen)
+            return (lambda found: _sqnr(exact, _outputs(found, unseen))), self.min_sqnr
+        expected = answers(graph, unseen)
+        if self.min_agreement is not None:
+            return (lambda found: float((answers(found, unseen) == expected).float().mean())), self.min_agreement
+        if unseen.labels is None:
+            raise DataError(
+                "max_drop counts right answers, but the samples have no labels",
+                accepted="labelled validation or calibration samples",
+                next_step="give labels, or a budget of min_agreement instead",
+            )
+        labels = torch.from_numpy(np.asarray(unseen.labels)).long()
+        assert self.max_drop is not None
+        accuracy = float((expected == labels).float().mean())
+        return (lambda found: float((answers(found, unseen) == labels).float().mean())), accuracy - self.max_drop
+
+    def _quantized(self, graph: Graph, context: Context, modules: Collection[str], rung: Rung) -> Graph:
+        """Quantized with overrides that raise the modules of a rung, and none inside them."""
+        overrides = dict(self.overrides)
+        for path in sorted(modules):
+            given = for_module(path, self.scheme, self.overrides)
+            if rung.get(path, given) != for_module(path, self.scheme, overrides):
+                overrides[escape(path)] = rung.get(path, given)
+        return Quantize(self.scheme, self.calibration, overrides=overrides)(graph, context)
+
+    def _unmet(self, best: float, wanted: float, count: int) -> UsageError:
+        return UsageError(
+            f"the best mixture of {', '.join((self.scheme, *self.fallbacks))} reaches {self._title} {best:.4g} on {count} samples, "
+            f"not {wanted:.4g}",
+            accepted="a wider budget, fallbacks with float32, or fewer overrides",
+        )
+
+
+def _outputs(graph: Graph, samples: Samples) -> list[torch.Tensor]:
+    """All outputs of all samples, in batches."""
+    with torch.inference_mode():
+        return [value for run, inputs, _ in batches(graph, samples, BATCH) for value in run(*inputs)]
+
+
+def _sqnr(exact: list[torch.Tensor], found: list[torch.Tensor]) -> float:
+    signal = sum(float(a.double().square().sum()) for a in exact)
+    noise = sum(float((a - b).double().square().sum()) for a, b in zip(exact, found, strict=True))
+    return float(10 * np.log10(signal / noise)) if noise > 0 and signal > 0 else float("inf")
+
+
+def _summary(rung: Rung, measured: str) -> str:
+    by_scheme = {scheme: sorted(p for p, s in rung.items() if s == scheme) for scheme in sorted(set(rung.values()))}
+    listed = "; ".join(f"{scheme}: {', '.join(repr(p) for p in paths)}" for scheme, paths in by_scheme.items())
+    return f"mixed precision: {listed or 'no module had to be raised'}; {measured}"
