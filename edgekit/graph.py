@@ -313,6 +313,7 @@ def substitute(old: fx.Node, new: fx.Node) -> None:
 
 
 _RANGES = {(-128, 127): "int8", (-127, 127): "int8", (0, 255): "uint8", (-8, 7): "int4", (-7, 7): "int4",
+           (-63, 63): "int7", (-31, 31): "int6", (-15, 15): "int5", (-3, 3): "int3", (-1, 1): "int2",
            (-32768, 32767): "int16", (-32767, 32767): "int16"}  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def test_files_are_recipes(tmp_path):
     assert load_recipe(path) == load_recipe(str(path)) == Recipe("mine", (Quantize(overrides={"head.*": "float32"}),))
 
 
-@pytest.mark.parametrize("name", ["int9", "", "w3", "w4b33", "w4a16", "INT8", "int8 "])
+@pytest.mark.parametrize("name", ["int9", "", "w9", "w4b33", "w6a8", "w4a16", "INT8", "int8 "])
 def test_unknown_names_list_the_known(name):
     with pytest.raises(UsageError) as error:
         load_recipe(name)
@@ -70,7 +70,7 @@ def test_unknown_names_list_the_known(name):
         ('schema = "edgekit.recipe/1"\n[[passes]]\npass = "squash"\n', "squash"),
         ('schema = "edgekit.recipe/1"\n[[passes]]\nscheme = "w8"\n', "pass"),
         ('schema = "edgekit.recipe/1"\n[[passes]]\npass = "quantize"\nbits = 3\n', "bits"),
-        ('schema = "edgekit.recipe/1"\n[[passes]]\npass = "quantize"\nscheme = "w3"\n', "w3"),
+        ('schema = "edgekit.recipe/1"\n[[passes]]\npass = "quantize"\nscheme = "w9"\n', "w9"),
     ],
 )
 def test_files_that_are_no_recipes(tmp_path, text, told):

@@ -7,6 +7,7 @@ The grammar: ``w<bits>[b<block>][a<bits> | ad<bits>]``
 ``w8a16``  int16 activations, int8 weights, int64 bias
 ``w8ad8``  dynamic range: int8 weights, activations rounded at run time
 ``w8``     weight-only int8: float arithmetic
+``w6``     weight-only at 6 bits, or at any width from 2 to 7
 ``w4b32``  weight-only int4, one scale for each block of 32 weights
 =========  ================================================================================
 
@@ -25,12 +26,13 @@ SCHEMES: dict[str, str] = {
     "w8a16": "int16x8: symmetric int16 activations, symmetric per-channel int8 weights, int64 bias",
     "w8ad8": "dynamic-range int8: int8 weights, activations rounded to int8 at run time",
     "w8": "weight-only int8: per-channel int8 weights, float arithmetic",
+    "w6": "weight-only at 6 bits (2 to 7 alike), where the format has such weights: per-channel scales, float arithmetic",
     "w4b32": "weight-only int4: blocks of 32 weights share a scale, float arithmetic",
     "fp16": "weights stored in half precision, float arithmetic",
     "float32": "as trained",
 }
 
-_GRAMMAR = re.compile(r"w(?P<weight>4|8)(?:b(?P<block>32|64|128))?(?:a(?P<dynamic>d)?(?P<activation>8|16))?")
+_GRAMMAR = re.compile(r"w(?P<weight>[2-8])(?:b(?P<block>32|64|128))?(?:a(?P<dynamic>d)?(?P<activation>8|16))?")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Scheme:
 
     Attributes:
         name: As written.
-        weight_bits: 4, 8, 16 (half precision) or 32.
+        weight_bits: 2 to 8, 16 (half precision) or 32.
         activation_bits: 8 or 16, or None where activations stay float.
         dynamic: Whether activations are rounded at run time instead of by calibration.
         block: Weights that share a scale, else None (one scale a channel).
@@ -73,7 +75,8 @@ def parse_scheme(name: str) -> Scheme:
     bits, block = int(match["weight"]), int(match["block"]) if match["block"] else None
     activation = int(match["activation"]) if match["activation"] else None
     dynamic = match["dynamic"] is not None
-    unknown_kernel = (block and activation) or (dynamic and activation != 8) or (bits == 4 and activation == 16)
+    narrow = bits != 8 and (activation == 16 or (bits != 4 and activation is not None))
+    unknown_kernel = (block and activation) or (dynamic and activation != 8) or narrow
     if unknown_kernel:
         raise UsageError(f"no kernel computes scheme {name!r}", accepted=list(SCHEMES), next_step="edgekit recipes")
     return Scheme(name, bits, activation, dynamic, block)

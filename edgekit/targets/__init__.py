@@ -60,7 +60,8 @@ class Rules:
         dynamic: Operators with a hybrid kernel (dynamic range).
         weight_only: Weighted operators a weight-only scheme compresses.
         blockwise: Weighted operators with a blockwise int4 kernel.
-        int4: Weighted operators with a per-channel int4 kernel.
+        int4: Weighted operators with a per-channel int4 kernel, or one for every width of `narrow`.
+        narrow: Widths of weights below 8 bits that the format has.
         palettes: Whether weights can be stored as tables and indices.
     """
 
@@ -73,6 +74,7 @@ class Rules:
     weight_only: frozenset[str]
     blockwise: frozenset[str]
     int4: frozenset[str] = frozenset()
+    narrow: frozenset[int] = frozenset({4})
     palettes: bool = False
     transposed_axis: int = 1
 
@@ -190,6 +192,7 @@ def load_rules(name: str) -> Rules:
         weight_only=frozenset(data.get("weight_only", ())),
         blockwise=frozenset(data.get("blockwise", ())),
         int4=frozenset(data.get("int4", ())),
+        narrow=frozenset(data.get("narrow", (4,))),
         palettes=bool(data.get("palettes", False)),
         transposed_axis=int(data.get("transposed_axis", 1)),
     )

@@ -14,8 +14,9 @@ from edgekit.graph import Graph, module_path, op_name
 from edgekit.plugins import Emitted, EmittedOp, Encoding
 from edgekit.tensors import Grid, TensorSpec
 from edgekit_converters.mnn import grids
+from edgekit_converters.mnn.coding import corrected
 from edgekit_converters.mnn.native import refusal
-from edgekit_converters.mnn.parameters import BEFORE_OUTPUT, Plain, compressible, is_static, parameters, plain
+from edgekit_converters.mnn.parameters import BEFORE_OUTPUT, Plain, compressible, is_static, parameters, plain, rounded_weights
 from edgekit_converters.mnn.reader import described
 from edgekit_converters.onnx.walk import emit_named
 
@@ -35,10 +36,12 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
         written, names = emit_named(found.graph, scratch, Encoding())
         (scratch / "parameters.json").write_text(parameters(found, names) or "", encoding="utf-8")
         content = _converted(scratch / written.model_file, scratch / "parameters.json", found, written)
-    content = grids.described(content, _tensor_grids(found, names))
-    (folder / MODEL_FILE).write_bytes(content)
     read = described(content)
     _check_layers(read, found, names)
+    kept = rounded_weights(found, names)
+    content = grids.described(corrected(content, kept), _tensor_grids(found, names))
+    (folder / MODEL_FILE).write_bytes(content)
+    read = described(content)
     inputs, outputs = (tuple(_narrowed(s) for s in specs) for specs in (written.inputs, written.outputs))
     ops = tuple(_op(op, read, names, found) for op in read["ops"])
     return Emitted(MODEL_FILE, inputs, outputs, ops, (*written.notes, *_notes(found), *encoding.untold("MNN files")))
@@ -90,10 +93,10 @@ def _check_layers(read: Mapping[str, Any], found: Plain, names: Mapping[str, str
     """
     ops = {op["options"]["name"]: op for op in read["ops"]}
     for node in found.graph.nodes:
-        if node.name not in found.weights or not compressible(node) or names[node.name] not in ops:
+        if node.name not in found.weights or not compressible(node):
             continue
-        op = ops[names[node.name]]
-        if op["options"].get("weights") == "float32" or (is_static(node, found) and op["dtype"] != "int8"):
+        op = ops.get(names[node.name])
+        if op is None or op["options"].get("weights", "float32") == "float32" or (is_static(node, found) and op["dtype"] != "int8"):
             raise ConversionError(
                 "MNN's converter left a layer in float that the recipe rounds",
                 op=f"aten.{op_name(node)}",
@@ -116,4 +119,4 @@ def _op(op: Mapping[str, Any], read: Mapping[str, Any], names: Mapping[str, str]
 
 def _notes(found: Plain) -> tuple[str, ...]:
     left = [n for n in found.graph.nodes if n.name in found.weights and not compressible(n)]
-    return tuple(f"the weight of the transposed or grouped convolution in {module_path(n)!r} stays float32" for n in left)
+    return tuple(f"the weight of the transposed or three-dimensional convolution in {module_path(n)!r} stays float32" for n in left)

@@ -78,6 +78,13 @@ class Table:
         count = encode.Get(number_types.UOffsetTFlags.packer_type, self.content, start)
         return np.frombuffer(self.content, dtype, count, start + 4)
 
+    def span(self, field: int, width: int) -> tuple[int, int]:
+        """Where the elements of a vector of numbers begin and end; ``width`` is of one, in bytes."""
+        place = self.place(field)
+        start = place + encode.Get(number_types.UOffsetTFlags.packer_type, self.content, place)
+        count = encode.Get(number_types.UOffsetTFlags.packer_type, self.content, start)
+        return start + 4, start + 4 + width * count
+
     def _vector(self, field: int, read: Callable[[Raw, int], T]) -> list[T]:
         if not self.place(field):
             return []

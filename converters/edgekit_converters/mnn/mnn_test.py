@@ -1,10 +1,15 @@
 """MNN files hold the graph's own numbers: read back without MNN, and run on it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgekit import plugins
+from edgekit.compress.cluster import Cluster
 from edgekit.compress.quantize import Quantize
 from edgekit.conversion import explain
 from edgekit.conversion.lowering import lower
@@ -20,6 +25,7 @@ from edgekit.testing.graphs import graph_of
 
 pytest.importorskip("MNN")
 from edgekit_converters.mnn import grids
+from edgekit_converters.mnn.coding import Weight, coded_weights, decode, encode
 from edgekit_converters.mnn.flat import Table
 from edgekit_converters.mnn.native import refusal
 from edgekit_converters.mnn.parameters import plain
@@ -96,6 +102,69 @@ def test_compressed_weights_are_the_graphs(graph, samples, tmp_path, scheme, bit
     assert {b for _, b in coded.values()} <= {bits, 8}
     assert min(b for _, b in coded.values()) == bits
     assert any(len(scales) == (80 if scheme == "w4b32" else 10) for scales, _ in coded.values())
+
+
+def up_and_groups(x, t, b, g, d):
+    """A transposed convolution that doubles the size, one in groups, and a depthwise one with two filters a channel."""
+    wide = aten.relu.default(aten.convolution.default(x, t, b, [2, 2], [1, 1], [1, 1], True, [0, 0], 1))
+    parted = aten.relu.default(aten.convolution.default(wide, g, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 2))
+    return aten.convolution.default(parted, d, None, [2, 2], [1, 1], [1, 1], False, [0, 0], 8)
+
+
+@pytest.fixture(scope="module")
+def parted():
+    draw = torch.Generator().manual_seed(0)
+    parts = {"t": (4, 6, 4, 4), "b": (6,), "g": (8, 3, 3, 3), "d": (16, 1, 3, 3)}
+    constants = {name: torch.randn(shape, generator=draw) * 0.2 for name, shape in parts.items()}
+    return lower(graph_of(up_and_groups, [torch.zeros(1, 4, 8, 8)], "net", **constants), RULES)
+
+
+@pytest.mark.parametrize("scheme", ["w2", "w3", "w4", "w5", "w6", "w7", "w8", "w8a8"])
+def test_every_width_of_every_convolution(parted, samples, tmp_path, scheme):
+    final = Quantize(scheme, calibration="minmax")(parted, Context(RULES, samples))
+    emitted, content = written(final, tmp_path)
+    assert not any("float32" in n or "instead of" in n for n in (*final.notes, *emitted.notes)), final.notes
+    got, predicted = run(emitted, tmp_path, samples), run_graph(final, samples.inputs)["y0"]
+    step = grid_of(final.nodes[-1].args[0][0]).scale[0] if scheme == "w8a8" else 2e-5 * np.abs(predicted).max()
+    assert np.abs(got - predicted).max() <= 1.01 * step
+    assert {b for _, b in convolutions(content).values()} == {int(scheme[1])}
+    assert not any(op.name.startswith("Deconvolution") for op in emitted.ops)
+
+
+def test_weights_are_the_graphs_where_mnn_would_round_by_other_scales(graph, samples, tmp_path):
+    """Channels that share a table share a scale, which is not what MNN finds for each."""
+    clustered = Cluster(4)(graph, Context(RULES))
+    final = Quantize("w8")(clustered, Context(RULES))
+    _, content = written(final, tmp_path)
+    by_name = {}
+    for name, coded in coded_weights(content):
+        steps, scales = decode(coded)
+        by_name[name] = steps * scales[:, None]
+        assert len(np.unique(scales)) == 1 and len(np.unique(steps)) <= 16
+    wanted = [constant_value(n).flatten(1).numpy() for n in plain(final).graph.nodes if n.op == "get_attr" and constant_value(n).dim() == 4]
+    for weight in by_name.values():
+        assert any(weight.shape == w.shape and np.allclose(weight, w, rtol=1e-6) for w in wanted)
+
+
+@given(st.integers(2, 8), st.integers(1, 5), st.integers(1, 9), st.integers(0, 2**16))
+@settings(max_examples=50, deadline=None)
+def test_coded_weights_come_back(bits, rows, columns, seed):
+    steps = np.random.default_rng(seed).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (rows, columns)).astype(np.int8)
+    found, _ = decode(Held({Coded.BUFFER: encode(Weight(steps, np.ones(rows, np.float32), bits))}))
+    np.testing.assert_array_equal(found, steps)
+
+
+@dataclass
+class Held:
+    """What stands for a table of a file."""
+
+    fields: dict[int, bytes]
+
+    def numbers(self, field, dtype):
+        return np.frombuffer(self.fields.get(field, b""), dtype)
+
+    def scalar(self, field, kind, default):
+        return default
 
 
 def test_half_precision_halves_the_file(graph, samples, tmp_path):

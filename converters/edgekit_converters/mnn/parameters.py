@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from torch import Tensor, fx
 
 from edgekit.errors import ConversionError
 from edgekit.graph import Graph, argument, aten, call, constant, constant_value, finish, grid_of, is_call, module_path, op_name, shape_of
 from edgekit.tensors import Grid
+from edgekit_converters.mnn.coding import Weight
 
 BITS = {"int8": 8, "int7": 7, "int6": 6, "int5": 5, "int4": 4, "int3": 3, "int2": 2}
 FUSED = ("relu", "clamp")
@@ -53,6 +55,7 @@ class Plain:
 def plain(graph: Graph) -> Plain:
     """Take the fake-quantize nodes out of a graph."""
     found = Plain(graph.copy())
+    found.graph.module.meta.pop("constraints", None)  # what is left to do changes no value, and MNN has no form for any of them
     for node in found.graph.nodes:
         grid, halved = grid_of(node), is_call(node) and op_name(node) == "fake_half"
         if grid is None and not halved:
@@ -166,6 +169,23 @@ def _layers(node: fx.Node, found: Plain, names: Mapping[str, str]) -> list[dict[
         return [layer]
     (result,) = layer["output"]
     return [layer, layer | {"output": [result | {"name": result["name"] + BEFORE_OUTPUT}]}]
+
+
+def rounded_weights(found: Plain, names: Mapping[str, str]) -> dict[str, Weight]:
+    """The integers of each layer that is rounded, by the name of its operator in the file."""
+    layers = [n for n in found.graph.nodes if n.name in found.weights and compressible(n) and n.name in names]
+    return {names[n.name]: _integers(n, found.weights[n.name]) for n in layers}
+
+
+def _integers(node: fx.Node, grid: Grid) -> Weight:
+    value = constant_value(argument(node, "weight"))
+    assert value is not None
+    rows = value.reshape(value.shape[0], -1).numpy()
+    scales = np.array(grid.scale, np.float32)
+    if grid.block is None and len(scales) == 1:
+        scales = np.repeat(scales, len(rows))
+    steps = scales.reshape(len(rows), -1).repeat(rows.shape[1] * len(rows) // len(scales), 1)
+    return Weight(np.rint(rows / steps).astype(np.int8), scales, BITS[grid.dtype], module_path(node))
 
 
 def is_static(node: fx.Node, found: Plain) -> bool:

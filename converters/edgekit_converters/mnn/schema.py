@@ -88,9 +88,13 @@ class Coded:
     BUFFER: Final = 0
     SCALES: Final = 1
     TYPE: Final = 2
+    INDEXED: Final = 1
+    """The type of weights that are numbers of integers in a list."""
     HALF: Final = 3
     """The type of half-precision weights."""
     BITS: Final = 7
+    WIDE: Final = 11
+    """Whether sizes take 32 bits."""
 
 
 class Blob:

@@ -59,10 +59,11 @@ def hybrid(node: fx.Node, rules: Rules) -> bool:
 
 
 def weight_bits(node: fx.Node, scheme: Scheme, rules: Rules, remarks: Remarks) -> int:
-    """Width of a node's weight: its scheme's, or 8 where no 4-bit kernel exists."""
-    if scheme.weight_bits != 4 or (op_name(node) in rules.int4 and not transposed(node)):
-        return scheme.weight_bits
-    remarks.note(f"int8 instead of int4 weights: {op_name(node)} in {named(node)} has no 4-bit kernel")
+    """Width of a node's weight: its scheme's, or 8 where no kernel has weights so narrow."""
+    bits = scheme.weight_bits
+    if bits >= 8 or (bits in rules.narrow and op_name(node) in rules.int4 and not transposed(node)):
+        return bits
+    remarks.note(f"int8 instead of int{bits} weights: {op_name(node)} in {named(node)} has no {bits}-bit kernel")
     return 8
 
 
@@ -74,10 +75,12 @@ def _compressed(node: fx.Node, weight: fx.Node, scheme: Scheme, rules: Rules, re
             return weight
         return call(weight.next, torch.ops.edgekit.fake_half.default, weight, like=weight)
     if scheme.block is not None:
-        if op_name(node) in rules.blockwise and not transposed(node) and value.shape[1] % scheme.block == 0:
+        narrow = scheme.weight_bits in (*rules.narrow, 8)
+        if narrow and op_name(node) in rules.blockwise and not transposed(node) and value.shape[1] % scheme.block == 0:
             scales = block_scales(value, scheme.block, scheme.weight_bits)
             return per_block(weight, scales, scheme.block, LIMIT[scheme.weight_bits])
-        remarks.note(f"int8 instead of blockwise int4 weights: {op_name(node)} in {named(node)} has no kernel for blocks of {scheme.block}")
+        missing = f"{op_name(node)} in {named(node)} has no kernel for blocks of {scheme.block}"
+        remarks.note(f"int8 instead of blockwise int{scheme.weight_bits} weights: {missing}")
         scheme = Scheme(scheme.name, 8)
     bits, axis = weight_bits(node, scheme, rules, remarks), channel_axis(node, rules)
     return per_channel(weight, table_scales(weight, channel_scales(value, axis, bits), axis), axis, LIMIT[bits])

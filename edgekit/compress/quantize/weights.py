@@ -12,11 +12,14 @@ from edgekit.errors import ConversionError
 from edgekit.graph import argument, constant_value, constraints_of, module_path, op_name, shape_of
 from edgekit.targets import Rules
 
-LIMIT = {8: 127, 4: 7}
-"""Largest integer of a weight; the smallest is its negative (narrow range)."""
+LIMIT = {bits: (1 << (bits - 1)) - 1 for bits in range(2, 9)}
+"""Largest integer of a weight, by its width; the smallest is its negative (narrow range)."""
 
 SHRINKS = tuple(1 - 0.02 * step for step in range(26))
 """Fractions of a channel's largest weight tried as the end of a narrow grid."""
+
+STEEP_SHRINKS = tuple(1 - 0.02 * step for step in range(46))
+"""The same where a grid has up to 7 steps, which clips more."""
 
 
 def channel_axis(node: fx.Node, rules: Rules) -> int:
@@ -51,7 +54,7 @@ def checked_weight(node: fx.Node, operand: fx.Node) -> Tensor:
 def channel_scales(weight: Tensor, axis: int, bits: int) -> Tensor:
     """One scale for each index of `axis`, shape (channels,), float32.
 
-    int8 spans the largest weight. At 4 bits a step is coarse enough for clipping to pay: the end of the grid is the
+    int8 spans the largest weight. With fewer bits a step is coarse enough for clipping to pay: the end of the grid is the
     fraction of the largest weight with the least squared error.
     """
     rows = weight.movedim(axis, 0).reshape(weight.shape[axis], -1)
@@ -86,7 +89,7 @@ def _scales(rows: Tensor, bits: int) -> Tensor:
     if bits == 8:
         return largest
     best, least = largest, torch.full_like(largest, torch.inf)
-    for shrink in SHRINKS:
+    for shrink in SHRINKS if bits > 3 else STEEP_SHRINKS:
         steps = (largest * shrink).clamp_min(torch.finfo(torch.float32).tiny)[:, None]
         error = ((rows / steps).round().clamp(-limit, limit) * steps - rows).square().sum(1)
         best, least = torch.where(error < least, largest * shrink, best), torch.minimum(error, least)

@@ -15,6 +15,7 @@ from edgekit.conversion.lowering import (
     erf,
     glu,
     group_norm,
+    grouped_convolution,
     gru,
     hardsigmoid,
     layer_norm,
@@ -28,6 +29,7 @@ from edgekit.conversion.lowering import (
     silu,
     softplus,
     subsample,
+    transposed_convolution,
 )
 from edgekit.conversion.lowering.rewrite import Rewrite
 from edgekit.errors import UsageError
@@ -40,6 +42,7 @@ REWRITES: Mapping[str, Rewrite] = {
     "erf": erf.REWRITE,
     "glu": glu.REWRITE,
     "group_norm": group_norm.REWRITE,
+    "grouped_convolution": grouped_convolution.REWRITE,
     "gru": gru.REWRITE,
     "hardsigmoid": hardsigmoid.REWRITE,
     "layer_norm": layer_norm.REWRITE,
@@ -54,6 +57,7 @@ REWRITES: Mapping[str, Rewrite] = {
     "silu": silu.REWRITE,
     "softplus": softplus.REWRITE,
     "subsample": subsample.REWRITE,
+    "transposed_convolution": transposed_convolution.REWRITE,
 }
 
 
