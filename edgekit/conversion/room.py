@@ -10,11 +10,24 @@ from edgekit.plugins import Runtime
 from edgekit.targets import Target
 
 
+class NoRoom(ConversionError):
+    """A file that is right, and too large for the device.
+
+    Args:
+        memory: ``flash`` or ``RAM``.
+        room: Bytes of it there are.
+    """
+
+    def __init__(self, message: str, *, memory: str, room: int, accepted: str, next_step: str) -> None:
+        self.memory, self.room = memory, room
+        super().__init__(message, accepted=accepted, next_step=next_step)
+
+
 def check_room(target: Target, model: Path, runtime: Runtime) -> None:
     """Compare the file with the target's flash, and the arena its runtime needs with the target's RAM.
 
     Raises:
-        ConversionError: It does not fit; the message has the numbers.
+        NoRoom: It does not fit; the message has the numbers.
     """
     size = model.stat().st_size
     if target.flash_bytes is not None and size > target.flash_bytes:
@@ -26,11 +39,13 @@ def check_room(target: Target, model: Path, runtime: Runtime) -> None:
         raise _too_large(target, "arena", arena, "RAM", target.ram_bytes)
 
 
-def _too_large(target: Target, what: str, size: int, memory: str, room: int) -> ConversionError:
+def _too_large(target: Target, what: str, size: int, memory: str, room: int) -> NoRoom:
     key = {"flash": "flash_bytes", "RAM": "ram_bytes"}[memory]
-    smaller = "prune or shrink the model" if memory == "flash" else "make inputs or the widest layers smaller"
-    return ConversionError(
+    return NoRoom(
         f"the {what} takes {size:,} bytes, {size - room:,} more than {target.name} has {memory} for",
+        memory=memory,
+        room=room,
         accepted=f"{room:,} bytes of {memory} ({key} of the target)",
-        next_step=f"{smaller}, or copy edgekit/targets/{target.name}.toml, write your part's {key} and use --target ./my-board.toml",
+        next_step="prune it until it fits (--fit, with --recover to train back what that costs), or copy "
+        f"edgekit/targets/{target.name}.toml, write your part's {key} and use --target ./my-board.toml",
     )

@@ -2,8 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgekit.conversion.room import check_room
-from edgekit.errors import ConversionError
+from edgekit.conversion.room import NoRoom, check_room
 from edgekit.targets import load_target
 
 
@@ -41,6 +40,7 @@ def test_what_fits(model):
     ],
 )
 def test_what_does_not_is_refused_with_the_numbers(model, target, arena, told):
-    with pytest.raises(ConversionError) as caught:
+    with pytest.raises(NoRoom) as caught:
         check_room(target, model, Needs(arena))
+    assert (caught.value.memory, caught.value.room) in [("flash", 4000), ("RAM", 2000)]
     assert told[0] in str(caught.value) and told[1] in caught.value.next_step
