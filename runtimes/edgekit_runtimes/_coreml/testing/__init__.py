@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -47,10 +49,18 @@ def saved(build: Callable[..., Any], shapes: Mapping[str, tuple[int, ...]], ios:
     made = program(build, shapes, ios, dtype)
     logging.disable(logging.WARNING)
     model = ct.convert(made, convert_to="mlprogram", minimum_deployment_target=target, skip_model_load=True, **options)
-    path = Path(tempfile.mkdtemp(prefix="edgekit-")) / "model.mlpackage"
+    path = Path(tempfile.mkdtemp(dir=_scratch())) / "model.mlpackage"
     model.save(str(path))
     logging.disable(logging.NOTSET)
     return path
+
+
+@cache
+def _scratch() -> str:
+    """A folder for packages that goes when the process ends."""
+    folder = tempfile.mkdtemp(prefix="edgekit-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def sub_byte(values: Any, dtype: str) -> np.ndarray:
