@@ -18,6 +18,7 @@ from edgekit.cli.shrinking import Shrinking, gains_of, shrinking_options
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
+    from edgekit.graph import Graph
 
 DTYPES = click.Choice(["int8", "uint8", "int16", "float16", "float32"])
 STARTING = "start Python and import"
@@ -122,10 +123,15 @@ def convert(terminal: Terminal, model: str, **options: Any) -> int:
 
                 import_keras()
         seconds[STARTING] = age()
+        source: Any = model
+        if shrinking.fits(targets[0]):
+            source, arguments["out"] = _loaded(model, targets[0], arguments)
+            shrinking = shrinking.fitted(source, targets[0], chosen, arguments)
+            note("fit", age() - seconds[STARTING])
         recipe = shrinking.recipe(targets[0], chosen)
         arguments |= {"target": targets[0], "recipe": recipe} | shrinking.data
         with shrinking.beside(recipe) as unpruned:
-            artifact = run(model, **arguments, unpruned=unpruned, on_step=note)
+            artifact = run(source, **arguments, unpruned=unpruned, on_step=note)
             artifact = shrinking.measured(artifact, unpruned, note)
     seconds["total"] = age()
     if terminal.as_json:
@@ -137,6 +143,15 @@ def convert(terminal: Terminal, model: str, **options: Any) -> int:
     if failed := shrinking.gate(artifact):
         raise failed
     return 0
+
+
+def _loaded(model: str, target: str, arguments: dict[str, Any]) -> tuple[Graph, Path]:
+    """The model, to be converted more than once, and where its artifact goes."""
+    from edgekit.conversion.pipeline import default_folder, loaded
+    from edgekit.targets import load_target
+
+    options = {name: arguments[name] for name in ("dims", "batch", "weights", "trust")}
+    return loaded(model, None, **options), arguments["out"] or default_folder(model, load_target(target).name)
 
 
 def _only(recipes: dict[str, str], target: str) -> str | None:

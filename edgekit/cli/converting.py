@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from edgekit.cli.bars import bars
 from edgekit.cli.failures import as_data, write
 from edgekit.cli.process import importing
@@ -29,6 +31,8 @@ def convert_several(
     terminal: Terminal, model: str, targets: tuple[str, ...], options: dict[str, Any], shrinking: Shrinking, *, timings: bool
 ) -> int:
     """Convert, show what became of each target, and return the exit code: that of the first error."""
+    if shrinking.fit:
+        raise click.UsageError("--fit is for one target: what fits one need not fit another.")
     seconds: Seconds = {"": {}}
 
     def note(target: str, step: str, took: float) -> None:

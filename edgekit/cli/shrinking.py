@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgekit.artifact import Artifact
     from edgekit.errors import GateFailed
     from edgekit.gains import Gains
+    from edgekit.graph import Graph
     from edgekit.recipe import Recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,6 +30,7 @@ _OPTIONS = (
     click.option("--macs", type=Budget(), help=f"Remove channels until so many multiply-accumulates are left: {_LEFT}."),
     click.option("--params", "parameters", type=Budget(), help=f"Remove channels until so many parameters are left: {_LEFT}."),
     click.option("--bytes", type=Share(), help="Remove channels until this share of the weights' bytes is left, such as 0.5 or 50%."),
+    click.option("--fit", is_flag=True, help="Remove as few channels as it takes to fit the target's flash and RAM."),
     click.option("--keep", multiple=True, metavar="MODULE", help="Remove no channels of what this module, or glob, writes; repeatable."),
     click.option(
         "--rounds",
@@ -71,7 +73,9 @@ class Shrinking:
     """What the options ask for.
 
     Attributes:
-        pruning: Options of ``prune_channels``, or None.
+        pruning: A budget of ``prune_channels``, or None.
+        keep: What channels are not removed of.
+        fit: Whether the budget is what fits the target's memories.
         training: Options of ``fine_tune``, or None without data to train on.
         rounds: In how many rounds channels go.
         data: Arguments of `edgekit.convert` for training: data, teacher, checkpoints.
@@ -80,7 +84,9 @@ class Shrinking:
         required: Whether one must be.
     """
 
-    pruning: dict[str, Any] | None
+    pruning: dict[str, float] | None
+    keep: tuple[str, ...]
+    fit: bool
     training: dict[str, Any] | None
     rounds: int
     data: dict[str, Any]
@@ -99,9 +105,11 @@ class Shrinking:
         pruning = {name: value for name in _PRUNING if (value := options.pop(name)) is not None}
         training = {name: value for name in _TRAINING if (value := options.pop(name)) is not None}
         data = {name: value for name in _DATA if (value := options.pop(name)) is not None}
-        no_measure, required = options.pop("no_measure"), options.pop("require_gain")
-        if keep and not pruning:
-            raise click.UsageError("--keep is for --macs, --params or --bytes.")
+        fit, no_measure, required = options.pop("fit"), options.pop("no_measure"), options.pop("require_gain")
+        if fit and pruning:
+            raise click.UsageError("--fit finds the budget itself: leave out --macs, --params and --bytes.")
+        if keep and not pruning and not fit:
+            raise click.UsageError("--keep is for --macs, --params, --bytes or --fit.")
         if "training" not in data and (lonely := [*training, *data]):
             raise click.UsageError(f"--{lonely[0]} is for training: name the data with --recover.")
         if required and no_measure:
@@ -110,7 +118,9 @@ class Shrinking:
             training["losses"] = {"labels": 1.0}
             del data["teacher"]
         return cls(
-            pruning=pruning | {"keep": keep} if pruning else None,
+            pruning=pruning or None,
+            keep=keep,
+            fit=fit,
             training=training if data else None,
             rounds=rounds,
             data=data,
@@ -133,7 +143,38 @@ class Shrinking:
         # Data to train on ask for a target's own way to use them; a budget says what to do with them instead.
         trained = self.training is not None and self.pruning is None
         recipe = load_recipe(chosen) if chosen is not None else target_recipe(load_target(target), trained=trained)
-        return shrunk(recipe, self.pruning, self.training, rounds=self.rounds)
+        pruning = None if self.pruning is None else {**self.pruning, "keep": self.keep}
+        return shrunk(recipe, pruning, self.training, rounds=self.rounds)
+
+    def fits(self, target: str) -> bool:
+        """Whether the budget is what fits the target: where ``--fit`` asks, or its memories are small and there are data to recover with."""
+        from edgekit.targets import load_target
+
+        device = load_target(target)
+        limited = device.flash_bytes is not None or device.ram_bytes is not None
+        return self.fit or (limited and self.training is not None and self.pruning is None)
+
+    def fitted(self, model: Graph, target: str, chosen: str | None, arguments: dict[str, Any]) -> Shrinking:
+        """The same with the budget that fits the target's memories; with none, if the model fits as it is.
+
+        Args:
+            model: Loaded.
+            target: Its name or path.
+            chosen: The recipe that the user named, or None.
+            arguments: Of `edgekit.convert`.
+        """
+        from edgekit.conversion.fitting import budget_that_fits
+        from edgekit.conversion.resolve import FileOptions
+        from edgekit.recipes import load_recipe
+        from edgekit.targets import load_target
+
+        device = load_target(target)
+        recipe = load_recipe(chosen if chosen is not None else device.recipe).without("fine_tune")
+        how = {name: value for name, value in arguments.items() if name in FileOptions.__optional_keys__}
+        budget = budget_that_fits(model, device, recipe, {"keep": self.keep}, **how)
+        if not budget and self.fit:  # nothing is lost, so there is nothing to recover
+            return replace(self, training=None, rounds=1, data={})
+        return replace(self, pruning=budget or None)
 
     @contextmanager
     def beside(self, *recipes: Recipe) -> Iterator[Path | None]:

@@ -60,6 +60,18 @@ def test_pruned_and_trained_to_a_budget_with_the_gain_in_the_result(place, capfd
     assert "no measured gain" in shown and "multiply-accumulates" in shown
 
 
+def test_a_budget_that_fits_is_found_and_kept_in_the_recipe(place, capfd, monkeypatch):
+    monkeypatch.setattr("edgekit.conversion.fitting.budget_that_fits", lambda *_, **__: {"bytes": 0.5})
+    (place / "one.toml").write_text((place / "one.toml").read_text() + "flash_bytes = 100000\n")
+    assert convert("--fit", "--no-measure", "--json") == 0
+    assert json.loads(capfd.readouterr().out)["manifest"]["recipe"] == "pruned_int8"
+    assert convert("--recover", "data.npz", "--epochs", "1", "--no-measure", "--json", "--force") == 0
+    assert json.loads(capfd.readouterr().out)["manifest"]["recipe"] == "pruned_trained_int8"
+    monkeypatch.setattr("edgekit.conversion.fitting.budget_that_fits", lambda *_, **__: {})
+    assert convert("--fit", "--recover", "data.npz", "--json", "--force") == 0
+    assert json.loads(capfd.readouterr().out)["manifest"]["recipe"] == "int8"
+
+
 def test_a_required_gain_fails_where_none_is_measured(place, capfd):
     assert convert("--params", "50%", "--require-gain") == 1
     out, err = capfd.readouterr()
@@ -80,7 +92,9 @@ def test_several_targets_each_prune_and_measure(place, capfd):
     [
         (["--epochs", "3"], "--epochs is for training: name the data with --recover"),
         (["--teacher", "self"], "--teacher is for training"),
-        (["--keep", "0"], "--keep is for --macs, --params or --bytes"),
+        (["--keep", "0"], "--keep is for --macs, --params, --bytes or --fit"),
+        (["--fit", "--macs", "0.5"], "--fit finds the budget itself"),
+        (["--fit"], "limits neither flash nor RAM"),
         (["--require-gain"], "--require-gain is for recipes that prune"),
         (["--macs", "0.5", "--require-gain", "--no-measure"], "--require-gain needs"),
         (["--macs", "0.5", "--rounds", "2"], "in turns"),
