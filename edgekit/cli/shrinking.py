@@ -147,7 +147,7 @@ class Shrinking:
         return shrunk(recipe, pruning, self.training, rounds=self.rounds)
 
     def fits(self, target: str) -> bool:
-        """Whether the budget is what fits the target: where ``--fit`` asks, or its memories are small and there are data to recover with."""
+        """Whether the budget is what fits the target: where ``--fit`` asks, or its memories are small and data can recover it."""
         from edgekit.targets import load_target
 
         device = load_target(target)
