@@ -16,6 +16,7 @@ from edgekit.compress.channels.removal import removed
 from edgekit.compress.channels.selection import SCOPES, Step, steps, taken, up_to, within
 from edgekit.compress.costs import MEASURES, Cost, cost_of
 from edgekit.compress.overrides import check_modules, for_module, matches
+from edgekit.data import Samples
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.recipe import Context
@@ -32,6 +33,7 @@ class PruneChannels:
     Result: a graph of fewer channels, with the same inputs and outputs; masks are carried over. What must stay, stays: outputs, hidden
     sizes of recurrent layers, what a softmax runs over (`edgekit.compress.channels.find_channels` names each reason).
     Results change, and training brings accuracy back (`fine_tune`); with several rounds of both, more of it (`gradually`).
+    Source: Fang et al. 2023, "DepGraph: towards any structural pruning", sections 3.2 (groups) and 3.3 (their importance).
 
     Exactly one of `ratio`, `macs`, `parameters` and `bytes` is given.
 
@@ -41,8 +43,9 @@ class PruneChannels:
         parameters: Parameters that may be left, likewise.
         bytes: Bytes of constants that may be left, likewise; of this graph, which is float: a model that is quantized afterwards has a
             quarter of them.
-        importance: A key of `edgekit.compress.channels.importance.IMPORTANCES`.
-        scope: A key of `edgekit.compress.channels.selection.SCOPES`.
+        importance: A key of `edgekit.compress.channels.importance.IMPORTANCES`; None for ``taylor`` where there are calibration or training
+            data, else ``l2``. A note says which.
+        scope: A key of `edgekit.compress.channels.selection.SCOPES`; None for ``global`` with ``taylor``, else ``group``.
         overrides: Module path glob to the ratio of what those modules write; the last match wins. They take no part in a ranking.
         keep: Module path globs whose outputs keep all their channels.
         alignment: Channel counts become multiples of this; None for what the target's device wants.
@@ -59,8 +62,8 @@ class PruneChannels:
     macs: float | None = None
     parameters: float | None = None
     bytes: float | None = None
-    importance: str = "l2"
-    scope: str = "group"
+    importance: str | None = None
+    scope: str | None = None
     overrides: Mapping[str, float] = field(default_factory=dict, hash=False)
     keep: tuple[str, ...] = ()
     alignment: int | None = None
@@ -78,9 +81,9 @@ class PruneChannels:
         given = [name for name in ("ratio", *MEASURES) if getattr(self, name) is not None]
         if len(given) != 1:
             raise UsageError(f"prune_channels has {' and '.join(given) or 'no budget'}", accepted="one of ratio, macs, parameters, bytes")
-        if self.importance not in IMPORTANCES:
+        if self.importance not in (None, *IMPORTANCES):
             raise UsageError(f"importance is {self.importance!r}", accepted=list(IMPORTANCES))
-        if self.scope not in SCOPES:
+        if self.scope not in (None, *SCOPES):
             raise UsageError(f"scope is {self.scope!r}", accepted=list(SCOPES))
         if self.ratio is not None and not 0 < self.ratio < 1:
             raise UsageError(f"ratio is {self.ratio:g}", accepted="between 0 and 1 (a share of the channels)")
@@ -106,16 +109,25 @@ class PruneChannels:
             DataError: An importance of data has none, or they do not fit the model.
         """
         check_modules(graph, (*self.overrides, *self.keep), "overrides and keep of prune_channels")
-        channels = find_channels(graph)
+        channels, chosen = find_channels(graph), self._resolved(context)
         free = [group for group in channels.removable if self._may_go(group)]
-        measured = scores(
-            graph, channels, self.importance, context.calibration or context.training, batch_size=self.batch_size, seed=self.seed
-        )
-        if self.importance not in COMPARABLE:
-            measured = normalized(measured, free)
-        gone = self._chosen(graph, channels, free, measured, self.alignment or context.alignment)
+        gone = chosen._chosen(graph, channels, free, chosen._measured(graph, channels, free, context))
         result = removed(graph, channels, gone) if gone else graph
-        return result.noting(_summary(cost_of(graph), cost_of(result), len(gone), sum(len(g.channels) for g in free)))
+        there = sum(len(group.channels) for group in free)
+        how = f"{len(gone):,} of {there:,} channels removed ({chosen.importance}, {chosen.scope})"
+        return result.noting(f"{self.name}: {how}; {_changes(cost_of(graph), cost_of(result))}")
+
+    def _resolved(self, context: Context) -> PruneChannels:
+        """With nothing left open."""
+        importance = self.importance or ("l2" if _samples(context) is None else "taylor")
+        scope = self.scope or ("global" if importance == "taylor" else "group")
+        return replace(self, importance=importance, scope=scope, alignment=self.alignment or context.alignment)
+
+    def _measured(self, graph: Graph, channels: Channels, free: Sequence[Group], context: Context) -> Scores:
+        """Importance of each channel, comparable between groups."""
+        assert self.importance is not None
+        found = scores(graph, channels, self.importance, _samples(context), batch_size=self.batch_size, seed=self.seed)
+        return found if self.importance in COMPARABLE else normalized(found, free)
 
     def _may_go(self, group: Group) -> bool:
         return (group.exact or self.normalized) and not any(matches(path, glob) for path in group.writers for glob in self.keep)
@@ -125,15 +137,16 @@ class PruneChannels:
         found = [share for path in group.writers if (share := for_module(path, None, self.overrides)) is not None]
         return min(found, default=None)
 
-    def _chosen(self, graph: Graph, channels: Channels, free: Sequence[Group], measured: Scores, alignment: int) -> frozenset[int]:
+    def _chosen(self, graph: Graph, channels: Channels, free: Sequence[Group], measured: Scores) -> frozenset[int]:
         """Numbers of the channels to remove."""
+        assert self.scope is not None and self.alignment is not None
         own = {index: share for index, group in enumerate(free) if (share := self._own_ratio(group)) is not None}
         fixed: frozenset[int] = frozenset()
         for index, share in own.items():
-            ordered = steps([free[index]], measured, "group", alignment, max(share, self.most))
+            ordered = steps([free[index]], measured, "group", self.alignment, max(share, self.most))
             fixed |= taken(ordered, up_to(ordered, share, "group", len(free[index].channels)))
         ranked = [group for index, group in enumerate(free) if index not in own]
-        ordered = steps(ranked, measured, self.scope, alignment, self.most)
+        ordered = steps(ranked, measured, self.scope, self.alignment, self.most)
         if self.ratio is not None:
             total = sum(len(group.channels) for group in ranked)
             return fixed | taken(ordered, up_to(ordered, self.ratio, self.scope, total))
@@ -179,6 +192,10 @@ def _outline(graph: Graph) -> Graph:
     return replace(outline, notes=())
 
 
-def _summary(before: Cost, after: Cost, gone: int, there: int) -> str:
-    changes = (f"{name} {getattr(before, name):,} to {getattr(after, name):,}" for name in MEASURES)
-    return f"prune_channels: {gone:,} of {there:,} channels removed; {', '.join(changes)}"
+def _samples(context: Context) -> Samples | None:
+    """What importance is measured on."""
+    return context.training if context.calibration is None else context.calibration
+
+
+def _changes(before: Cost, after: Cost) -> str:
+    return ", ".join(f"{name} {getattr(before, name):,} to {getattr(after, name):,}" for name in MEASURES)

@@ -21,7 +21,7 @@ from edgekit.testing.reference import REFERENCE
 
 RULES = load_target("android").rules
 DATA = Samples({"x0": np.random.default_rng(0).normal(size=(12, 4, 8, 8)).astype(np.float32)})
-CONTEXT = Context(RULES, DATA)
+CONTEXT, BARE = Context(RULES, DATA), Context(RULES)
 
 
 def conv(x, w, b=None):
@@ -55,28 +55,28 @@ def widths(graph):
 @pytest.mark.parametrize("scope", SCOPES)
 def test_budgets_are_met_and_not_by_far(resnet, measure, scope):
     before = getattr(cost_of(resnet), measure)
-    after = getattr(cost_of(PruneChannels(**{measure: 0.5}, scope=scope)(resnet, CONTEXT)), measure)
+    after = getattr(cost_of(PruneChannels(**{measure: 0.5}, scope=scope)(resnet, BARE)), measure)
     assert 0.47 * before < after <= 0.5 * before
-    number = PruneChannels(**{measure: float(before // 3)})(resnet, CONTEXT)
+    number = PruneChannels(**{measure: float(before // 3)}, scope=scope)(resnet, BARE)
     assert getattr(cost_of(number), measure) <= before // 3
 
 
 def test_a_budget_that_is_met_already_removes_nothing(resnet):
     cost = cost_of(resnet)
-    assert cost_of(PruneChannels(bytes=cost.bytes + 1)(resnet, CONTEXT)) == cost
+    assert cost_of(PruneChannels(bytes=cost.bytes + 1)(resnet, BARE)) == cost
 
 
 def test_a_ratio_goes_from_each_group_or_from_all():
-    assert widths(PruneChannels(ratio=0.25)(network(), CONTEXT)) == [18, 12]
+    assert widths(PruneChannels(ratio=0.25, scope="group")(network(), CONTEXT)) == [18, 12]
     assert sum(widths(PruneChannels(ratio=0.25, scope="global")(network(), CONTEXT))) == 30
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_what_is_left_is_aligned(resnet, scope):
-    pruned = PruneChannels(macs=0.4, scope=scope)(resnet, Context(RULES, DATA, alignment=8))
+    pruned = PruneChannels(macs=0.4, scope=scope)(resnet, Context(RULES, alignment=8))
     assert len(set(widths(pruned))) > 1
     assert all(width % 8 == 0 for width in widths(pruned))
-    assert any(width % 8 for width in widths(PruneChannels(macs=0.4, scope=scope, alignment=1)(resnet, Context(RULES, DATA, alignment=8))))
+    assert any(width % 8 for width in widths(PruneChannels(macs=0.4, scope=scope, alignment=1)(resnet, Context(RULES, alignment=8))))
 
 
 def test_odd_widths_come_into_line():
@@ -86,7 +86,10 @@ def test_odd_widths_come_into_line():
 
 
 def test_kept_and_overridden_modules(resnet):
-    pruned = PruneChannels(ratio=0.5, keep=("layer1", "conv1"), overrides={"layer3.2.conv1": 0.25, "layer3.1.conv1": 0.0})(resnet, CONTEXT)
+    overrides = {"layer3.2.conv1": 0.25, "layer3.1.conv1": 0.0}
+    pruned = PruneChannels(ratio=0.5, keep=("layer1", "conv1"), scope="group", overrides=overrides)(resnet, BARE)
+        resnet, BARE
+    )
     by_module = {n.meta["module_path"]: shape_of(n)[1] for n in pruned.nodes if n.op == "call_function" and op_name(n) == "convolution"}
     assert by_module["layer1.0.conv1"] == by_module["conv1"] == 16
     assert by_module["layer2.0.conv1"] == 16
@@ -190,13 +193,20 @@ def test_bad_options(options, message):
 
 def test_budgets_that_cannot_be_met_and_modules_that_do_not_exist(resnet):
     with pytest.raises(UsageError, match=r"macs cannot be brought from 40,551,040 to 405,510") as caught:
-        PruneChannels(macs=0.01)(resnet, CONTEXT)
+        PruneChannels(macs=0.01)(resnet, BARE)
     assert "a larger most" in str(caught.value)
     with pytest.raises(UsageError, match=r"no module 'layer1\.0\.conv3'") as caught:
-        PruneChannels(macs=0.5, keep=("layer1.0.conv3",))(resnet, CONTEXT)
+        PruneChannels(macs=0.5, keep=("layer1.0.conv3",))(resnet, BARE)
     assert "layer1.0.conv" in str(caught.value)
     with pytest.raises(DataError, match="measured on data"):
         PruneChannels(macs=0.5, importance="taylor")(resnet, Context(RULES))
+
+
+def test_what_is_left_open_is_chosen_by_the_data_and_noted():
+    assert "(taylor, global)" in PruneChannels(ratio=0.5)(network(), CONTEXT).notes[-1]
+    assert "(taylor, global)" in PruneChannels(ratio=0.5)(network(), Context(RULES, training=DATA)).notes[-1]
+    assert "(l2, group)" in PruneChannels(ratio=0.5)(network(), BARE).notes[-1]
+    assert "(taylor, layer)" in PruneChannels(ratio=0.5, scope="layer")(network(), CONTEXT).notes[-1]
 
 
 def test_it_is_a_step_of_a_recipe():
