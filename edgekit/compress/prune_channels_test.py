@@ -88,8 +88,6 @@ def test_odd_widths_come_into_line():
 def test_kept_and_overridden_modules(resnet):
     overrides = {"layer3.2.conv1": 0.25, "layer3.1.conv1": 0.0}
     pruned = PruneChannels(ratio=0.5, keep=("layer1", "conv1"), scope="group", overrides=overrides)(resnet, BARE)
-        resnet, BARE
-    )
     by_module = {n.meta["module_path"]: shape_of(n)[1] for n in pruned.nodes if n.op == "call_function" and op_name(n) == "convolution"}
     assert by_module["layer1.0.conv1"] == by_module["conv1"] == 16
     assert by_module["layer2.0.conv1"] == 16
