@@ -137,7 +137,39 @@ class Codebook(Constraint):
         return moved if value.shape[self.axis] % self.groups == 0 and moved.holds(value) else None
 
 
-ORDER: tuple[type[Constraint], ...] = (Mask, Codebook)
+@dataclass(frozen=True, eq=False)
+class Buckets(Constraint):
+    """Elements of one bucket are equal but for their signs.
+
+    Attributes:
+        bucket: Of each element: int32, of the weight's shape.
+        sign: Of each element: -1 or 1, float32.
+    """
+
+    kind: ClassVar[str] = "buckets"
+    scalable: ClassVar[bool] = False
+
+    bucket: Tensor
+    sign: Tensor
+
+    def project(self, tensor: Tensor) -> Tensor:
+        """Each element's sign times the mean of its bucket."""
+        where, sign = self.bucket.to(tensor.device).flatten().long(), self.sign.to(tensor.device)
+        signed = (tensor * sign).flatten().double()  # exact: equal floats have themselves as their mean
+        sums = signed.new_zeros(int(where.max()) + 1).index_add_(0, where, signed)
+        means = sums / where.bincount(minlength=len(sums)).clamp_min(1)
+        return (means[where].reshape(tensor.shape) * sign).to(tensor.dtype)
+
+    def after(self, change: Change, weight: str, value: Tensor) -> Buckets | None:
+        """Buckets go where the elements go; None where elements are scaled or added."""
+        moved, signs = change(self.bucket.double() + 1) - 1, change(self.sign.double())
+        if not (torch.equal(moved, moved.round()) and bool((signs.abs() == 1).all())):
+            return None
+        constraint = Buckets(weight, moved.to(torch.int32), signs.float())
+        return constraint if constraint.holds(value) else None
+
+
+ORDER: tuple[type[Constraint], ...] = (Mask, Codebook, Buckets)
 """A mask first: what it zeroes, a sparse codebook leaves."""
 
 

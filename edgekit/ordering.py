@@ -21,6 +21,8 @@ PRUNING = ("prune", *REMOVING)
 """Passes that take weights away, by removing them or by making them zero."""
 RANGES = ("equalize", "smooth")
 """Passes that scale channels."""
+SHARING = ("cluster", "hash_weights")
+"""Passes that make weights share values."""
 QUANTIZERS = ("quantize", "mixed_precision")
 """Passes that put weights on integer grids."""
 CORRECTIONS = ("bias_correction", "adaround")
@@ -58,11 +60,13 @@ class Need:
 
 
 CLASHES = (
-    Clash(("prune",), ("cluster",), "a table of few values need not hold zero; cluster leaves what is zero before it at zero"),
-    Clash(REMOVING, ("cluster",), "parts are removed from the model as it was written, and tables belong to weights as the file has them"),
+    Clash(("prune",), SHARING, "a table of few values need not hold zero; cluster leaves what is zero before it at zero"),
+    Clash(REMOVING, SHARING, "parts are removed from the model as it was written, and tables belong to weights as the file has them"),
     Clash(("low_rank",), ("prune",), "the factors of a weight with zeros have none, so the pruning would be lost"),
-    Clash(RANGES, ("cluster",), "scaling its channels would take a weight off its table"),
-    Clash(("cluster",), QUANTIZERS, "its weights are rounded already; quantize after cluster rounds the tables' entries"),
+    Clash(RANGES, SHARING, "scaling its channels would take a weight off its table"),
+    Clash(("cluster",), ("hash_weights",), "its weights share values already, by their positions"),
+    Clash(("hash_weights",), ("prune", "cluster"), "positions share values whatever they are, zeros and tables' entries too"),
+    Clash(SHARING, QUANTIZERS, "its weights are rounded already; quantize after cluster rounds the tables' entries"),
     Clash(PRUNING, QUANTIZERS, "grids and scales were chosen for the weights that were there, and what is pruned must be gone before"),
     Clash(RANGES, QUANTIZERS, "the grids were chosen for the ranges that it would change"),
     Clash(("bias_correction",), ("adaround",), "it corrected the biases already, against what the float model gives"),

@@ -42,6 +42,7 @@ PASSES: dict[str, str] = {
     "low_rank": "edgekit.compress.low_rank:LowRank",
     "equalize": "edgekit.compress.equalize:Equalize",
     "cluster": "edgekit.compress.cluster:Cluster",
+    "hash_weights": "edgekit.compress.hash_weights:HashWeights",
     "quantize": "edgekit.compress.quantize:Quantize",
     "mixed_precision": "edgekit.compress.mixed:MixedPrecision",
     "adaround": "edgekit.compress.adaround:AdaRound",

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 CALIBRATION_SAMPLES = 200
 RANDOM = "random"
-ON_LOWERED = ("cluster", "quantize", "mixed_precision")
+ON_LOWERED = ("cluster", "hash_weights", "quantize", "mixed_precision")
 """Passes that want weights as the file will have them; the first of them in a recipe is where lowering goes."""
 LOWER = "lower"
 """Name of the step between the passes on the canonical graph and those on the lowered one."""
