@@ -41,6 +41,7 @@ PASSES: dict[str, str] = {
     "fine_tune": "edgekit.compress.training:FineTune",
     "low_rank": "edgekit.compress.low_rank:LowRank",
     "equalize": "edgekit.compress.equalize:Equalize",
+    "smooth": "edgekit.compress.smooth:Smooth",
     "cluster": "edgekit.compress.cluster:Cluster",
     "hash_weights": "edgekit.compress.hash_weights:HashWeights",
     "quantize": "edgekit.compress.quantize:Quantize",

@@ -42,6 +42,7 @@ KINDS: dict[str, Kind] = {
     "palettes": Kind("which weights were clustered, and in how many bits", r"^palettes: ", declared=True),
     "factors": Kind("which layers became smaller ones of low rank", r"^low rank: ", declared=True),
     "mixed": Kind("which modules have more bits than asked, to keep to a budget", r"^mixed precision: ", declared=True),
+    "smooth": Kind("smoothing had nothing to do", r"^smooth: "),
     "pruned": Kind("what was pruned, and what could not be", r"^(pruned|prune_channels|low_rank|low rank): ", declared=True),
     "trained": Kind("how a training went", r"^fine-tuned: ", declared=True),
     "diverged": Kind("a training stopped at a loss that was not finite; the best epoch before was kept", r"^training stopped ", loud=True),

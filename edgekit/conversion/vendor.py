@@ -40,7 +40,7 @@ def vendor_scheme(recipe: Recipe, model_format: str, encoding: Encoding) -> str:
     if model_format != "litert":
         raise UsageError(f"format {model_format!r} has no vendor's converter here", accepted="litert", next_step=_NEXT)
     steps: list[Any] = [p for p in recipe.passes if p.name == "quantize"]
-    if len(steps) > 1 or any(step.overrides for step in steps):
+    if len(steps) > 1 or any(step.overrides for step in steps) or any(p.name == "mixed_precision" for p in recipe.passes):
         raise UsageError("the vendor's quantizer takes one scheme for the whole model", next_step=_NEXT)
     scheme = str(steps[0].scheme) if steps else "float32"
     if scheme not in EDGES:

@@ -1,0 +1,155 @@
+"""Smooth activations behind normalizations: move outlier channels into the weights that read them.
+
+Xiao et al. 2023, "SmoothQuant: accurate and efficient post-training quantization for large language models", section 4. In transformers a
+few channels of what a normalization gives are many times as large as the others, and one grid has to hold them all. Channel j is
+divided by ``s_j = activation_j ** a / weight_j ** (1 - a)`` in the normalization's own scale and shift, and multiplied in the linear layers
+that read it: nothing is computed in addition, and the function stays the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, fx
+
+from edgekit.compress.quantize.calibrate import batches
+from edgekit.errors import DataError, UsageError
+from edgekit.graph import Graph, argument, aten, constant, constant_value, finish, is_call, is_scalable, op_name, reweigh, shape_of
+from edgekit.recipe import Context
+from edgekit.targets import Rules
+
+NORMALIZATIONS = (aten.layer_norm.default, aten.rms_norm.default)
+
+MOST = 64.0
+"""A channel is scaled by at most this, either way."""
+
+DEAD = 1e-6
+"""Channels below this share of the largest are left alone."""
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """Evens out the channels behind layer norms and RMS norms for one grid. Goes before ``quantize``; changes no result in float.
+
+    Given: a canonical graph, before lowering.
+    Result: the same function with other scales, shifts and weights. A normalization stays as it is where anything but linear layers
+    with weights of their own reads its result (a residual sum, as in networks that normalize after it), where a weight is clustered,
+    and where the target has no such operator: what it is lowered to has its scale and shift in the linear layers anyway (LiteRT).
+
+    Attributes:
+        strength: The exponent a, 0 to 1: 0 evens out the weights alone, 1 the activations.
+        batch_size: Samples run at once; the result does not depend on it.
+    """
+
+    name: ClassVar[str] = "smooth"
+
+    strength: float = 0.5
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse a strength that is no share.
+
+        Raises:
+            UsageError: It is not in 0 to 1.
+        """
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"smooth strength is {self.strength:g}", accepted="0 to 1")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size is {self.batch_size}", accepted="1 or more samples")
+
+    def __call__(self, graph: Graph, context: Context) -> Graph:
+        """The graph with other weights and the same results; as it was, with a note, if no normalization is free to be scaled.
+
+        Raises:
+            DataError: There are no calibration data, or they do not fit the model.
+        """
+        result = graph.copy()
+        free = [n for n in result.nodes if _is_free(n)]
+        found = [n for n in free if not _is_absorbed(n, context.rules)]
+        if not found:
+            return graph.noting(f"smooth: nothing to even out: {_ABSORBED.format(context.rules.name) if free else _NONE}")
+        if context.calibration is None:
+            raise DataError("smoothing measures channels on data", accepted="calibration samples", next_step="pass calibration=...")
+        ranges = {n.name: torch.zeros(shape_of(n)[-1]) for n in found}
+        with torch.inference_mode():
+            for run, inputs, _ in batches(graph, context.calibration, self.batch_size):
+                _Ranges(run.module, ranges).run(*inputs)
+        for node in found:
+            _scale(node, self._factors(ranges[node.name].clone(), list(node.users)))
+        finish(result.module)
+        return result
+
+    def _factors(self, activation: Tensor, readers: list[fx.Node]) -> Tensor:
+        """What to divide each channel by, their geometric mean 1."""
+        weight = torch.stack([_weight(n).abs().amax(0) for n in readers]).amax(0)
+        live = (activation > DEAD * activation.max()) & (weight > DEAD * weight.max())
+        if not bool(live.any()):
+            return torch.ones_like(activation)
+        tiny = torch.finfo(activation.dtype).tiny
+        log = self.strength * activation.clamp_min(tiny).log() - (1 - self.strength) * weight.clamp_min(tiny).log()
+        return torch.where(live, (log - log[live].mean()).exp().clamp(1 / MOST, MOST), 1.0)
+
+
+class _Ranges(fx.Interpreter):
+    """Keeps the largest magnitude of each channel of the last dimension."""
+
+    def __init__(self, module: fx.GraphModule, ranges: dict[str, Tensor]) -> None:
+        super().__init__(module)
+        self._ranges = ranges
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if n.name in self._ranges:
+            largest = torch.nan_to_num(value.abs().flatten(0, -2).amax(0), 0.0, 0.0, 0.0)
+            self._ranges[n.name] = torch.maximum(self._ranges[n.name], largest)
+        return value
+
+
+_NONE = "linear layers alone read no normalization"
+_ABSORBED = "{} computes normalizations in parts, and the linear layers that read them take in their scale and shift"
+
+
+def _is_absorbed(node: fx.Node, rules: Rules) -> bool:
+    """Whether lowering leaves nothing of the normalization's scale in front of what reads it."""
+    return {op_name(node), "affine"} <= set(rules.lower)
+
+
+def _is_free(node: fx.Node) -> bool:
+    if not is_call(node, *NORMALIZATIONS) or len(argument(node, "normalized_shape")) != 1 or not node.users:
+        return False
+    own = [argument(node, name) for name in _parameters(node)]
+    return all(p is None or constant_value(p) is not None for p in own) and all(_reads(n, node) for n in node.users)
+
+
+def _reads(reader: fx.Node, value: fx.Node) -> bool:
+    """Whether a linear layer with a scalable weight of its own reads the value as its input."""
+    if not is_call(reader, aten.linear.default) or argument(reader, "input") is not value:
+        return False
+    weight = argument(reader, "weight")
+    return constant_value(weight) is not None and len(weight.users) == 1 and is_scalable(weight)
+
+
+def _weight(reader: fx.Node) -> Tensor:
+    weight = constant_value(argument(reader, "weight"))
+    assert weight is not None
+    return weight
+
+
+def _parameters(node: fx.Node) -> tuple[str, ...]:
+    return ("weight", "bias") if is_call(node, aten.layer_norm.default) else ("weight",)
+
+
+def _scale(node: fx.Node, factors: Tensor) -> None:
+    arguments = [a.name for a in node.target._schema.arguments]  # type: ignore[union-attr]
+    values = [argument(node, name) for name in arguments]
+    for name in _parameters(node):
+        old = constant_value(argument(node, name))
+        if old is not None or name == "weight":
+            scaled = (torch.ones_like(factors) if old is None else old) / factors
+            values[arguments.index(name)] = constant(node, scaled, f"{node.name}_{name}")
+    node.args, node.kwargs = tuple(values), {}
+    for reader in list(node.users):
+        weight = argument(reader, "weight")
+        reader.update_arg(1, reweigh(reader, weight, lambda w: w * factors, f"{reader.name}_weight"))
