@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -66,12 +67,11 @@ class Micro:
             DeviceFailed: The board refused, hung or answered garbage.
         """
         described = self.inspect(request)
-        self._load(request)  # refuses what the firmware cannot run: several inputs, floats
-        (spec,), (result,) = described["inputs"], described["outputs"]
-        samples = _checked(spec, {name: np.asarray(value) for name, value in inputs.items()})
-        rows = [self._invoke(sample, 1, request)[1] for sample in samples]
-        shape = tuple(result["shape"][1:])
-        return {result["name"]: np.stack([r.reshape(shape) for r in rows]) if rows else np.zeros((0, *shape), np.int8)}
+        self._load(request)  # refuses what the firmware cannot run: floats, operators it has no kernel for
+        samples = _checked(described["inputs"], {name: np.asarray(value) for name, value in inputs.items()})
+        rows = [_split(described["outputs"], self._invoke(sample, 1, request)[1]) for sample in samples]
+        shapes = {spec["name"]: tuple(spec["shape"][1:]) for spec in described["outputs"]}
+        return {n: np.stack([row[n] for row in rows]) if rows else np.zeros((0, *shape), np.int8) for n, shape in shapes.items()}
 
     def inspect(self, request: RunRequest) -> dict[str, Any]:
         """What tflite-micro here says of the file, and ``plan_arena_bytes``: what the firmware needs for activations."""
@@ -112,8 +112,7 @@ class CountedMicro(Micro):
         """See `edgekit.counting.CountedRuntime`. Raises what `run` raises."""
         described = self.inspect(request)
         told = self._load(request)
-        (spec,), (result,) = described["inputs"], described["outputs"]
-        (sample,) = _checked(spec, {name: value[None] for name, value in inputs.items()})
+        (sample,) = _checked(described["inputs"], {name: value[None] for name, value in inputs.items()})
         board = cast(CountingBoard, self._board)
         board.marks()
         _, output = self._invoke(sample, invokes + 1, request)
@@ -124,7 +123,7 @@ class CountedMicro(Micro):
         for index, count in zip(told["records"], counted[-1][1], strict=True):
             totals[index] += count.total
         ops = tuple(OpCount(i, name, total) for i, (name, total) in enumerate(zip(told["ops"], totals, strict=True)))
-        outputs = {result["name"]: output.reshape(tuple(result["shape"][1:]))}
+        outputs = _split(described["outputs"], output)
         source = f"{self._board.machine().emulator}; edgekit's own int8 kernels, which take more instructions than CMSIS-NN's"
         return CountedRun(tuple(run for run, _ in counted[1:]), source, ops, arena_bytes=told["arena_bytes"], outputs=outputs)
 
@@ -141,8 +140,7 @@ class TimedMicro(Micro):
         """
         described = self.inspect(request)
         arena = int(self._load(request)["arena_bytes"])
-        (spec,) = described["inputs"]
-        (sample,) = _checked(spec, {name: value[None] for name, value in inputs.items()})
+        (sample,) = _checked(described["inputs"], {name: value[None] for name, value in inputs.items()})
         clocks = self._board.machine().clocks_mhz
         if not clocks:
             raise DeviceFailed(f"{self._board.address} does not state its clock", next_step="set PORT_CLOCK_HZ in the firmware's port.h")
@@ -165,18 +163,36 @@ class TimedMicro(Micro):
         return np.concatenate([invoke(runs) for runs in batches])
 
 
-def _checked(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The samples of the one input.
+def _checked(specs: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The samples as the firmware takes them: each a row of all inputs one after another, shape (samples, bytes).
 
     Raises:
         DataError: They are not the model's.
     """
-    if set(arrays) != {spec["name"]}:
-        raise DataError(f"the model's inputs were given as {sorted(arrays)}", accepted=[spec["name"]])
-    value = arrays[spec["name"]]
-    if value.dtype != np.int8 or list(value.shape[1:]) != list(spec["shape"][1:]):
-        raise DataError(f"input {spec['name']!r} is {value.dtype}{list(value.shape[1:])}", accepted=f"int8{list(spec['shape'][1:])}")
-    return value
+    if set(arrays) != {spec["name"] for spec in specs}:
+        raise DataError(f"the model's inputs were given as {sorted(arrays)}", accepted=sorted(spec["name"] for spec in specs))
+    for spec in specs:
+        value = arrays[spec["name"]]
+        if value.dtype != np.int8 or list(value.shape[1:]) != list(spec["shape"][1:]):
+            raise DataError(f"input {spec['name']!r} is {value.dtype}{list(value.shape[1:])}", accepted=f"int8{list(spec['shape'][1:])}")
+    counts = {len(value) for value in arrays.values()}
+    if len(counts) > 1:
+        raise DataError(f"inputs have different numbers of samples: {sorted(counts)}")
+    return np.concatenate([arrays[spec["name"]].reshape(*counts, -1) for spec in specs], axis=1)
+
+
+def _split(specs: Sequence[Mapping[str, Any]], flat: np.ndarray) -> dict[str, np.ndarray]:
+    """The firmware's answer, all outputs one after another, as outputs of one sample by name.
+
+    Raises:
+        DeviceFailed: It is of another size.
+    """
+    shapes = [tuple(spec["shape"][1:]) for spec in specs]
+    sizes = [math.prod(shape) for shape in shapes]
+    if len(flat) != sum(sizes):
+        raise DeviceFailed(f"the board answered {len(flat)} bytes of outputs, not {sum(sizes)}")
+    parts = np.split(flat, np.cumsum(sizes)[:-1])
+    return {spec["name"]: part.reshape(shape) for spec, part, shape in zip(specs, parts, shapes, strict=True)}
 
 
 def _timeout(request: RunRequest) -> float:

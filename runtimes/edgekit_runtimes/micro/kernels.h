@@ -14,7 +14,7 @@ typedef struct {
   int32_t a, b, c, d, e, f; /* of the kernel's own */
 } Op;
 
-enum Kind { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, COPY, KINDS };
+enum Kind { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, COPY, MUL, TABLE, RESIZE_BILINEAR, KINDS };
 
 static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t x_offset) {
   int32_t sum = 0;
@@ -99,6 +99,44 @@ static void add(const Op *op, const int8_t *x, const int8_t *z, int8_t *y) { /* 
   }
 }
 
+/* in_h positions of in_c channels; kernel_h, kernel_w: how far z goes on from a position and from a channel; a, b: the product */
+static void mul(const Op *op, const int8_t *x, const int8_t *z, int8_t *y) {
+  for (int i = 0; i < op->in_h; i++, z += op->kernel_h)
+    for (int j = 0; j < op->in_c; j++) {
+      int32_t product = (*x++ - op->in_zero) * (z[j * op->kernel_w] - op->other_zero);
+      *y++ = clamp(scaled(product, op->a, op->b) + op->out_zero, op->low, op->high);
+    }
+}
+
+static void table(const Op *op, const int8_t *x, const int8_t *values, int8_t *y) { /* what becomes of -128, -127, ... 127 */
+  for (int i = 0; i < op->in_c; i++) y[i] = values[x[i] + 128];
+}
+
+/* Where a result's row or column lies between two of the input's, in 1/1024 (ComputeInterpolationValuesInteger). */
+static int32_t between(int32_t at, int32_t step, int32_t half_pixel, int32_t size, int32_t *low, int32_t *high) {
+  int32_t place = at * step + (half_pixel ? step / 2 - (1 << 9) : 0), behind = (place + (1 << 10) - 1) / (1 << 10);
+  *low = place / (1 << 10) > 0 ? place / (1 << 10) : 0;
+  *high = behind < size - 1 ? behind : size - 1;
+  return place - (1 << 10) * *low;
+}
+
+static void resize_bilinear(const Op *op, const int8_t *x, int8_t *y) { /* a, b: steps of rows and columns in 1/1024; c: half pixels */
+  for (int oy = 0; oy < op->out_h; oy++) {
+    int32_t top, bottom, down = between(oy, op->a, op->c, op->in_h, &top, &bottom);
+    for (int ox = 0; ox < op->out_w; ox++) {
+      int32_t left, right, across = between(ox, op->b, op->c, op->in_w, &left, &right);
+      const int8_t *upper = x + top * op->in_w * op->in_c, *lower = x + bottom * op->in_w * op->in_c;
+      for (int c = 0; c < op->in_c; c++) {
+        int64_t sum = (int64_t)upper[left * op->in_c + c] * ((1 << 10) - down) * ((1 << 10) - across);
+        sum += (int64_t)lower[left * op->in_c + c] * down * ((1 << 10) - across);
+        sum += (int64_t)upper[right * op->in_c + c] * ((1 << 10) - down) * across;
+        sum += (int64_t)lower[right * op->in_c + c] * down * across;
+        *y++ = (int8_t)((sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20));
+      }
+    }
+  }
+}
+
 static void pool(const Op *op, const int8_t *x, int8_t *y) {
   for (int oy = 0; oy < op->out_h; oy++)
     for (int ox = 0; ox < op->out_w; ox++)
@@ -174,5 +212,8 @@ static void run_op(const Op *op, const int8_t *plan, int8_t *arena) {
     case MEAN: mean(op, x, y); break;
     case SOFTMAX: softmax(op, x, y); break;
     case COPY: copy(op, x, y); break;
+    case MUL: mul(op, x, op->d ? plan + op->weights : arena + op->other, y); break;
+    case TABLE: table(op, x, plan + op->weights, y); break;
+    case RESIZE_BILINEAR: resize_bilinear(op, x, y); break;
   }
 }

@@ -42,10 +42,20 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator of the file."""
+    """An operator of the file.
+
+    Attributes:
+        index: Its place.
+        name: As the schema calls it.
+        version: Of its kernel.
+        inputs: None for an optional one left out.
+        output: Its result.
+        options: The schema's object.
+    """
 
     index: int
     name: str
+    version: int
     inputs: tuple[Tensor | None, ...]
     output: Tensor
     options: Any
@@ -62,29 +72,40 @@ class Operator:
         return ConversionError(f"the firmware cannot run {self.name} (node number {self.index}): {why}", op=self.name)
 
 
-def read(model: Any) -> tuple[list[Tensor], list[Operator], tuple[int, int]]:
-    """Tensors, operators, and the indices of the one input and the one output.
+@dataclass(frozen=True)
+class Ends:
+    """The inputs and the outputs of a model, as numbers of its tensors."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def read(model: Any) -> tuple[list[Tensor], list[Operator], Ends]:
+    """Tensors, operators, inputs and outputs.
 
     Raises:
         ConversionError: The firmware runs no such model.
     """
     graph = model.subgraphs[0]
-    if len(model.subgraphs) > 1 or len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise ConversionError("the firmware runs models with one subgraph, one input and one output")
+    ends = Ends(tuple(map(int, graph.inputs)), tuple(map(int, graph.outputs)))
+    if len(model.subgraphs) > 1 or len({*ends.inputs, *ends.outputs}) < len(ends.inputs) + len(ends.outputs):
+        raise ConversionError("the firmware runs models with one subgraph, whose inputs and outputs are tensors of their own")
     tensors = [_tensor(i, t, model) for i, t in enumerate(graph.tensors)]
     operators = []
     for index, op in enumerate(graph.operators):
         code = model.operatorCodes[op.opcodeIndex]
         name = _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
         inputs = tuple(None if i < 0 else tensors[i] for i in op.inputs)
-        operators.append(Operator(index, name, inputs, tensors[op.outputs[0]], op.builtinOptions))
+        operators.append(Operator(index, name, int(code.version), inputs, tensors[op.outputs[0]], op.builtinOptions))
+        if len(op.outputs) > 1:
+            raise operators[-1].refused("it has one result of each operator")
     for operator in operators:
         for tensor in (*(t for t in operator.inputs if t is not None and not t.data), operator.output):
             if tensor.type != schema.TensorType.INT8:
                 raise operator.refused("it computes in int8 only; convert with an int8 recipe and int8 input and output")
             if tensor.shape[:1] not in ((1,), ()) and len(tensor.shape) > 2:
                 raise operator.refused(f"it runs one sample at a time, and a tensor has shape {list(tensor.shape)}")
-    return tensors, operators, (int(graph.inputs[0]), int(graph.outputs[0]))
+    return tensors, operators, ends
 
 
 def _tensor(index: int, tensor: Any, model: Any) -> Tensor:

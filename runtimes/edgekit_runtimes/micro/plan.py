@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 
 from edgekit.errors import ConversionError, LoadError
 from edgekit_runtimes.micro.arena import Tenant, placed
-from edgekit_runtimes.micro.modelfile import Operator, Tensor, read
-from edgekit_runtimes.micro.records import FIELDS, KINDS, MOVES, Record, joined
+from edgekit_runtimes.micro.modelfile import Ends, Operator, Tensor, read
+from edgekit_runtimes.micro.records import FIELDS, KINDS, MOVES, Record, enlarged, joined
+from edgekit_runtimes.micro.tables import TABLES, table
 
 MAGIC = 0x31504B45
 _FUSED = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
@@ -61,10 +63,10 @@ def compile_plan(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], fo
     offsets, arena = _arena(tensors, operators, ends)
     for record in records:
         record.place(offsets, start)
-    given, result = (tensors[i] for i in ends)
     words = np.array([[record.fields[field] for field in FIELDS] for record in records], "<i4")
     total = start + len(writer.content)
-    header = [MAGIC, total, arena, offsets[given.index], given.elements, offsets[result.index], result.elements, len(records)]
+    given, result = ((offsets[side[0]], sum(tensors[i].elements for i in side)) for side in (ends.inputs, ends.outputs))
+    header = [MAGIC, total, arena, *given, *result, len(records)]
     front = np.array(header, "<u4").tobytes() + words.tobytes()
     content = front + bytes(start - len(front)) + bytes(writer.content)
     told = {"arena_bytes": arena, "ops": [op.name for op in operators], "records": [record.operator.index for record in records]}
@@ -73,29 +75,43 @@ def compile_plan(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], fo
 
 def _records(operator: Operator, writer: Writer) -> list[Record]:
     """What the firmware does for one operator."""
-    if operator.name == "CONCATENATION":
-        return joined(operator)
+    if operator.name in _SEVERAL:
+        return _SEVERAL[operator.name](operator)
     if operator.name in MOVES:
         return [MOVES[operator.name](operator)]
+    if operator.name in TABLES:
+        return [_tabulated(operator, writer)]
+    if operator.name == "MUL":
+        return [_multiplied(operator, writer)]
     if operator.name not in _KERNELS:
-        raise operator.refused(f"it has kernels for {', '.join(sorted([*_KERNELS, *MOVES, 'CONCATENATION']))}")
+        raise operator.refused(f"it has kernels for {', '.join(sorted([*_KERNELS, *MOVES, *_SEVERAL, *TABLES, 'MUL']))}")
     record = Record(operator, operator.given(0), operator.given(1) if operator.name == "ADD" else None)
     _KERNELS[operator.name](operator, record.fields, writer)
+    if record.fields["kind"] < KINDS.index("ADD"):
+        record.stored = ("weights", "bias", "multipliers", "shifts")
     if record.fields["low"] == record.fields["high"]:
         record.fields["low"], record.fields["high"] = _range(operator)
     return [record]
 
 
-def _arena(tensors: list[Tensor], operators: list[Operator], ends: tuple[int, int]) -> tuple[dict[int, int], int]:
-    """Where each activation lies, and how much room all need."""
-    first, last = {ends[0]: 0}, {}
+def _arena(tensors: list[Tensor], operators: list[Operator], ends: Ends) -> tuple[dict[int, int], int]:
+    """Where each activation lies, and how much room all need. All inputs lie in a row, and so do all outputs: each are one message."""
+    first, last = dict.fromkeys(ends.inputs, 0), dict[int, int]()
     for step, operator in enumerate(operators):
         first.setdefault(operator.output.index, step)
         for tensor in (*operator.inputs, operator.output):
             if tensor is not None and not tensor.data:
                 last[tensor.index] = step
-    last[ends[1]] = len(operators)
-    return placed([Tenant(i, tensors[i].elements, first[i], last.get(i, first[i])) for i in first])
+    last |= dict.fromkeys(ends.outputs, len(operators))
+    tenants = [Tenant(i, tensors[i].elements, first[i], last.get(i, first[i])) for i in first if i not in (*ends.inputs, *ends.outputs)]
+    for side in (ends.inputs, ends.outputs):
+        size, begins, ends_at = sum(tensors[i].elements for i in side), [first.get(i, 0) for i in side], [last.get(i, 0) for i in side]
+        tenants.append(Tenant(side[0], size, min(begins), max(*begins, *ends_at)))
+    offsets, arena = placed(tenants)
+    for side in (ends.inputs, ends.outputs):
+        for before, after in pairwise(side):
+            offsets[after] = offsets[before] + tensors[before].elements
+    return offsets, arena
 
 
 def _convolution(op: Operator, record: dict[str, int], writer: Writer) -> None:
@@ -147,6 +163,52 @@ def _add(op: Operator, record: dict[str, int], writer: Writer) -> None:
     record.update(in_zero=left.zero, other_zero=right.zero, out_zero=result.zero)
 
 
+def _multiplied(op: Operator, writer: Writer) -> Record:
+    """MUL of an activation by one of its shape, or by a number for each channel, each position, or all."""
+    left, right = op.given(0), op.given(1)
+    if left.data or left.elements < right.elements:
+        left, right = right, left
+    channels = op.output.shape[-1] if op.output.shape else 1
+    places = op.output.elements // channels
+    steps = {op.output.shape: (channels, 1), (1,): (0, 0), (channels,): (0, 1), (*op.output.shape[:-1], 1): (1, 0)}
+    tail = right.shape if right.shape == op.output.shape or right.shape == (*op.output.shape[:-1], 1) else _without_ones(right.shape)
+    if left.data or left.shape != op.output.shape or tail not in steps:
+        raise op.refused("it multiplies by a tensor of the same shape, or by one number for all, each channel or each position")
+    record = Record(op, left, None if right.data else right)
+    a, b = multiplier(left.scale[0] * right.scale[0] / op.output.scale[0])
+    record.fields.update(kind=KINDS.index("MUL"), in_h=places, in_c=channels, a=a, b=b)
+    record.fields.update(in_zero=left.zero, other_zero=right.zero, out_zero=op.output.zero)
+    record.fields["kernel_h"], record.fields["kernel_w"] = steps[tail]
+    record.fields["low"], record.fields["high"] = _range(op)
+    if right.data:
+        record.fields["weights"], record.fields["d"], record.stored = writer.add(np.frombuffer(right.data, np.int8)), 1, ("weights",)
+    return record
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without leading ones; ``(1,)`` for a single number."""
+    first = next((i for i, size in enumerate(shape) if size != 1), len(shape))
+    return shape[first:] or (1,)
+
+
+def _tabulated(op: Operator, writer: Writer) -> Record:
+    """An operator that maps each element by itself: what LiteRT's reference kernel makes of all 256 values."""
+    record = Record(op, op.given(0), stored=("weights",))
+    record.fields.update(kind=KINDS.index("TABLE"), in_c=op.output.elements, weights=writer.add(table(op)))
+    return record
+
+
+def _resized(op: Operator, record: dict[str, int], writer: Writer) -> None:
+    record["kind"] = KINDS.index("RESIZE_BILINEAR")
+    _image(op, record)
+    for field, axis in (("a", "h"), ("b", "w")):
+        given, result = record[f"in_{axis}"], record[f"out_{axis}"]
+        if op.options.alignCorners and result > 1:
+            given, result = given - 1, result - 1
+        record[field] = ((given << 10) + result // 2) // result
+    record["c"], record["low"], record["high"] = int(op.options.halfPixelCenters), -128, 127
+
+
 def _pool(op: Operator, record: dict[str, int], writer: Writer) -> None:
     options = op.options
     record["kind"] = KINDS.index(op.name)
@@ -191,8 +253,10 @@ _KERNELS: dict[str, Callable[[Operator, dict[str, int], Writer], None]] = {
     "AVERAGE_POOL_2D": _pool,
     "MAX_POOL_2D": _pool,
     "MEAN": _mean,
+    "RESIZE_BILINEAR": _resized,
     "SOFTMAX": _softmax,
 }
+_SEVERAL: dict[str, Callable[[Operator], list[Record]]] = {"CONCATENATION": joined, "RESIZE_NEAREST_NEIGHBOR": enlarged}
 
 
 def _image(op: Operator, record: dict[str, int]) -> None:

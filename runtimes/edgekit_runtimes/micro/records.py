@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from edgekit_runtimes.micro.modelfile import Operator, Tensor
 
-KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "SOFTMAX", "COPY")
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "SOFTMAX", "COPY", "MUL",
+         "TABLE", "RESIZE_BILINEAR")  # fmt: skip
 FIELDS = (
     "kind", "input", "other", "output", "weights", "bias", "multipliers", "shifts",
     "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w",
     "pad_h", "pad_w", "in_zero", "other_zero", "out_zero", "low", "high", "a", "b", "c", "d", "e", "f",
 )  # fmt: skip
 """Of ``Op``, in order."""
-_CONSTANTS = ("weights", "bias", "multipliers", "shifts")
 
 
 @dataclass
@@ -26,21 +26,22 @@ class Record:
         operator: It is of.
         given: What it reads.
         other: Its second operand, or None.
+        stored: Those of its fields that say where a constant is.
         fields: By name; see kernels.h.
     """
 
     operator: Operator
     given: Tensor
     other: Tensor | None = None
+    stored: tuple[str, ...] = ()
     fields: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FIELDS, 0))
 
     def place(self, offsets: Mapping[int, int], constants: int) -> None:
         """Say where its tensors lie in the arena, and where constants begin in the plan."""
         self.fields["input"], self.fields["output"] = offsets[self.given.index], offsets[self.operator.output.index]
         self.fields["other"] = offsets[self.other.index] if self.other else 0
-        if self.fields["kind"] < KINDS.index("ADD"):
-            for name in _CONSTANTS:
-                self.fields[name] += constants
+        for name in self.stored:
+            self.fields[name] += constants
 
 
 Strides = Sequence[int]
@@ -127,6 +128,18 @@ def _padded(op: Operator) -> Record:
     record = moved(op, given, given.shape, strides(given.shape), writing, start=(0, start))
     record.fields.update(in_h=1, in_c=op.output.elements, in_zero=op.output.zero)
     return record
+
+
+def enlarged(op: Operator) -> list[Record]:
+    """RESIZE_NEAREST_NEIGHBOR by whole factors: a copy for each place a pixel is repeated at."""
+    given, (_, rows, columns, channels) = op.given(0), op.output.shape
+    _, height, width, _ = given.shape
+    down, across = rows // height, columns // width
+    if rows % height or columns % width or op.options.alignCorners or op.options.halfPixelCenters:
+        raise op.refused("it repeats pixels a whole number of times, from their corners")
+    reading, writing = strides((height, width, channels)), [down * columns * channels, across * channels, 1]
+    starts = [(i * columns + j) * channels for i in range(down) for j in range(across)]
+    return [moved(op, given, (height, width, channels), reading, writing, start=(0, start)) for start in starts]
 
 
 MOVES: dict[str, Callable[[Operator], Record]] = {
