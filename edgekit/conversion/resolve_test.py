@@ -19,7 +19,7 @@ def test_every_option_is_one_of_the_file():
 
 def test_defaults_are_the_targets():
     request = ask("ios")
-    assert (request.recipe.name, request.encoding.compute, request.target.platform.minimum) == ("fp16", "float16", "17")
+    assert (request.recipe.name, request.encoding.compute, request.target.platform.minimum) == ("palettize8", "float16", "17")
     assert request.encoding.platform == request.target.platform
     assert ask("android").encoding.compute == "float32"
 
