@@ -36,12 +36,10 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
         written, names = emit_named(found.graph, scratch, Encoding())
         (scratch / "parameters.json").write_text(parameters(found, names) or "", encoding="utf-8")
         content = _converted(scratch / written.model_file, scratch / "parameters.json", found, written)
-    read = described(content)
-    _check_layers(read, found, names)
-    kept = rounded_weights(found, names)
-    content = grids.described(corrected(content, kept), _tensor_grids(found, names))
+    content = grids.described(corrected(content, rounded_weights(found, names)), _tensor_grids(found, names))
     (folder / MODEL_FILE).write_bytes(content)
     read = described(content)
+    _check_layers(read, found, names)
     inputs, outputs = (tuple(_narrowed(s) for s in specs) for specs in (written.inputs, written.outputs))
     ops = tuple(_op(op, read, names, found) for op in read["ops"])
     return Emitted(MODEL_FILE, inputs, outputs, ops, (*written.notes, *_notes(found), *encoding.untold("MNN files")))
@@ -118,5 +116,5 @@ def _op(op: Mapping[str, Any], read: Mapping[str, Any], names: Mapping[str, str]
 
 
 def _notes(found: Plain) -> tuple[str, ...]:
-    left = [n for n in found.graph.nodes if n.name in found.weights and not compressible(n)]
+    left = [n for n in found.graph.nodes if n.name in found.weights and op_name(n) == "convolution" and not compressible(n)]
     return tuple(f"the weight of the transposed or three-dimensional convolution in {module_path(n)!r} stays float32" for n in left)

@@ -33,7 +33,7 @@ def read_inputs(emission: Emission, graph: Graph, encoding: Encoding) -> dict[Te
             spec = replace(spec, shape=(1, *spec.shape[1:]))
         found[spec] = value
         emission.path = ""
-        emission.values[node] = value if spec.grid is None else _real(emission, value, spec.grid)
+        emission.values[node] = _cast(emission, value) if spec.grid is None else _real(emission, value, spec.grid)
         if spec.grid is not None and spec.grid.dtype != "uint8":
             for rounding in node.users:  # the input lies on their grid already
                 emission.values[rounding] = emission.values[node]
@@ -74,6 +74,13 @@ def _real(emission: Emission, value: ir.Value, grid: Grid) -> ir.Value:
     return emission.op("Mul", [real, grid.scale[0]], shape)
 
 
+def _cast(emission: Emission, value: ir.Value) -> ir.Value:
+    """The value between the model's edge and what computes in half precision."""
+    if not emission.half or value.dtype != ir.DataType.FLOAT:
+        return value
+    return emission.op("Cast", [value], static(value), {"to": ir.DataType.FLOAT})
+
+
 def _grid(emission: Emission, value: ir.Value) -> Grid | None:
     producer = value.producer()
     return emission.grids.get(value) if producer is not None else None
@@ -91,6 +98,7 @@ def _rounded(emission: Emission, value: ir.Value, grid: Grid) -> ir.Value:
 
 def _named(emission: Emission, value: ir.Value, name: str) -> ir.Value:
     """The output under its name; a copy where it already is an input, a constant or another output."""
+    value = _cast(emission, value)
     if value.producer() is None or value.name in emission.taken:
         value = emission.op("Identity", [value], static(value))
     emission.taken.add(name)

@@ -79,6 +79,7 @@ class Emission:
         stored: The constant behind every value that is one in compressed form.
         taken: Names of the outputs written so far.
         open: Values whose first dimension is the batch, where the graph takes any; their shapes say 1 there.
+        half: Whether the file will compute in half precision (`half.in_half`).
     """
 
     values: dict[fx.Node, ir.Value] = field(default_factory=dict)
@@ -92,6 +93,7 @@ class Emission:
     stored: dict[ir.Value, Stored] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     open: set[ir.Value] = field(default_factory=set)
+    half: bool = False
     _names: Counter[str] = field(default_factory=Counter)
     _constants: dict[Any, ir.Value] = field(default_factory=dict)
     _once: dict[Any, ir.Value] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from edgekit.graph import Graph, module_path
 from edgekit.plugins import Emitted, EmittedOp, Encoding
 from edgekit_converters.onnx.edges import read_inputs, write_outputs
 from edgekit_converters.onnx.emission import MODULE, Emission, static
+from edgekit_converters.onnx.half import in_half
 from edgekit_converters.onnx.registry import EMITTERS
 
 MODEL_FILE = "model.onnx"
@@ -27,7 +28,7 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
 
 def emit_named(graph: Graph, folder: Path, encoding: Encoding) -> tuple[Emitted, dict[str, str]]:
     """Write `graph` as ``model.onnx`` in `folder`; also the name of the file's value for each of the graph's nodes, by its name."""
-    emission = Emission()
+    emission = Emission(half=encoding.compute == "float16")
     for spec in (*graph.inputs, *graph.outputs):
         emission.reserve(spec.name)
     inputs = read_inputs(emission, graph, encoding)
@@ -35,6 +36,8 @@ def emit_named(graph: Graph, folder: Path, encoding: Encoding) -> tuple[Emitted,
         if node.op == "call_function" and node.users and node not in emission.values:
             _write(emission, node)
     outputs = write_outputs(emission, graph, encoding)
+    if emission.half:
+        in_half(emission, (*inputs.values(), *outputs.values()))
     model = _model(emission, list(inputs.values()), list(outputs.values()), encoding)
     proto = ir.serde.serialize_model(model)
     del proto.graph.value_info[:]  # every reader infers them

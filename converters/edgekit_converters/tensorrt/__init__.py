@@ -30,16 +30,18 @@ class TensorRtConverter:
 
         What violates TensorRT's rules is noted, with the node and the fix.
 
+        A file for TensorRT 11 that is to compute in half precision is written in half precision; before, a flag of the build asks for it.
+
         Raises:
             ConversionError: An operator has no emitter, or an input or output cannot have the dtype asked for.
             UsageError: The ``jetson`` extra is not installed.
         """
-        emitted = ONNX.emit(graph, folder, encoding)
         import onnx  # noqa: PLC0415
 
-        from edgekit_converters.tensorrt.building import building  # noqa: PLC0415 - onnx loads only for a conversion
+        from edgekit_converters.tensorrt.building import building, is_strong  # noqa: PLC0415 - onnx loads only for a conversion
         from edgekit_converters.tensorrt.rules import violations  # noqa: PLC0415
 
+        emitted = ONNX.emit(graph, folder, encoding if is_strong(encoding) else replace(encoding, compute="float32"))
         model = onnx.load_model(folder / emitted.model_file)
         build = building(model, emitted, encoding)
         (folder / build.script).write_text(build.to_shell(), encoding="utf-8")

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edgekit.errors import ConversionError
 from edgekit.plugins import Emitted, Encoding
 
 WORKSPACE_MIB = 1024
@@ -52,20 +51,14 @@ class Building:
         return head + " \\\n    ".join([shlex.quote(program), *map(shlex.quote, arguments)]) + "\n"
 
 
-def building(model: onnx.ModelProto, emitted: Emitted, encoding: Encoding) -> Building:
-    """The command for a written model.
+def is_strong(encoding: Encoding) -> bool:
+    """Whether the oldest version the file is for computes in the file's own dtypes."""
+    return int(_oldest(encoding).partition(".")[0]) >= STRONG
 
-    Raises:
-        ConversionError: Half precision was asked for from a version that has no flag for it.
-    """
-    oldest = encoding.platform.minimum if encoding.platform is not None else OLDEST
-    strong = int(oldest.partition(".")[0]) >= STRONG
-    if strong and encoding.compute == "float16":
-        raise ConversionError(
-            f"TensorRT {oldest} computes in the dtypes of the file, and this converter writes float32 for it",
-            accepted="half precision up to TensorRT 10, where a flag of the build asks for it",
-            next_step="--compute float32, or --tensorrt 10.13",
-        )
+
+def building(model: onnx.ModelProto, emitted: Emitted, encoding: Encoding) -> Building:
+    """The command for a written model."""
+    oldest, strong = _oldest(encoding), is_strong(encoding)
     arguments = [
         f"--onnx={emitted.model_file}",
         "--saveEngine=model.engine",
@@ -79,6 +72,10 @@ def building(model: onnx.ModelProto, emitted: Emitted, encoding: Encoding) -> Bu
     ]
     versions = f">={oldest}" if strong else f">={oldest},<{STRONG}"
     return Building(("trtexec", *arguments), versions, oldest)
+
+
+def _oldest(encoding: Encoding) -> str:
+    return encoding.platform.minimum if encoding.platform is not None else OLDEST
 
 
 def _precisions(model: onnx.ModelProto, encoding: Encoding) -> list[str]:

@@ -8,7 +8,6 @@ import torch
 
 from edgekit import plugins
 from edgekit.data.samples import Samples
-from edgekit.errors import ConversionError
 from edgekit.graph import aten
 from edgekit.plugins import Encoding
 from edgekit.targets import load_target
@@ -71,8 +70,15 @@ def test_versions_are_those_of_the_platform(tmp_path):
     strong = platform.at("11.0")
     build = emitted(rounded(graph), tmp_path, platform=strong).build
     assert not {"--fp16", "--int8"} & set(build)  # networks are typed strongly from version 11 on
-    with pytest.raises(ConversionError, match="dtypes of the file"):
-        emitted(graph, tmp_path, platform=strong, compute="float16")
+
+
+@pytest.mark.parametrize("version, computes", [("10.13", "float32"), ("11.0", "float16")])
+def test_half_precision_is_a_flag_of_the_build_or_in_the_file(tmp_path, version, computes):
+    platform = load_target("jetson").platform.at(version)
+    written = emitted(convolution(torch.randn(4, 3, 3, 3)), tmp_path, platform=platform, compute="float16")
+    assert ("--fp16" in written.build) == (computes == "float32")
+    assert [op.dtype for op in written.ops if op.name == "Conv"] == [computes]
+    assert [spec.dtype for spec in (*written.inputs, *written.outputs)] == ["float32", "float32"]
 
 
 def test_a_broken_rule_is_noted_with_its_fix(tmp_path):
