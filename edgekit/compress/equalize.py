@@ -34,6 +34,12 @@ DEAD = 1e-6
 class Equalize:
     """Scales channels so that a tensor's one grid serves them all. Goes before ``quantize``; changes no result in float.
 
+    Given: a canonical graph with float weights, before lowering and quantization.
+    Result: the same function with other weights and biases. Values whose channels something else than layers and what commutes with a
+    scaling reads, and clustered weights, stay as they are.
+    Source: Nagel et al. 2019, "Data-free quantization through weight equalization and bias correction", section 4.1; the exponent is that
+    of Xiao et al. 2023, "SmoothQuant", section 4.
+
     Attributes:
         strength: The exponent a, 0 to 1: 0 evens out the weights alone, 1 the activations.
         batch_size: Samples run at once; the result does not depend on it.

@@ -33,6 +33,7 @@ class HashWeights:
     Result: each weight is the mean of its bucket, with a `Buckets` constraint that training keeps. Positions are shared at random, so
     a trained network is lost until it is trained again; `cluster` loses less for as many values, and needs indices instead.
     No file format knows the hash: files hold every weight, and a pack is smaller where a weight has 256 buckets or less.
+    Source: Chen, Wilson, Tyree, Weinberger and Chen 2015, "Compressing neural networks with the hashing trick", sections 3 and 4.
 
     Attributes:
         share: Buckets of a weight, as a share of its elements: 0 to 1.

@@ -48,6 +48,9 @@ class Prune:
 
     Given: a graph with float weights, clustered or pruned before or not.
     Result: the same with zeros; what was pruned before stays so, and clustered weights must have been clustered after a pruning.
+    Source: Han, Pool, Tran and Dally 2015, "Learning both weights and connections", section 3 (magnitude); LeCun, Denker and Solla 1990,
+    "Optimal brain damage" (gradients); Mishra et al. 2021, "Accelerating sparse deep neural networks", section 3 (N:M); Narang,
+    Undersander and Diamos 2017, "Block-sparse recurrent neural networks" (blocks).
 
     How many go is told by one of `sparsity`, `threshold`, `effective`, or a pattern of N:M.
 

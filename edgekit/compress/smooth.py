@@ -37,6 +37,7 @@ class Smooth:
     Result: the same function with other scales, shifts and weights. A normalization stays as it is where anything but linear layers
     with weights of their own reads its result (a residual sum, as in networks that normalize after it), where a weight is clustered,
     and where the target has no such operator: what it is lowered to has its scale and shift in the linear layers anyway (LiteRT).
+    Source: Xiao et al. 2023, "SmoothQuant: accurate and efficient post-training quantization for large language models", section 4.
 
     Attributes:
         strength: The exponent a, 0 to 1: 0 evens out the weights alone, 1 the activations.

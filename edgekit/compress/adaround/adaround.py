@@ -58,6 +58,7 @@ class AdaRound:
     Given: a graph whose weights are rounded to integer grids.
     Result: the same graph and grids, with float weights moved onto the chosen integers, and with corrected biases. Pruned weights stay
     zero; clustered weights, embeddings, transposed convolutions and weights that several layers share stay as they were.
+    Source: Nagel et al. 2020, "Up or down? Adaptive rounding for post-training quantization", section 3.
 
     Attributes:
         method: A key of `METHODS`.

@@ -40,6 +40,9 @@ class LowRank:
     Result: a graph of more and smaller layers. A layer stays as it is where factors would be larger or slower, and where it is grouped,
     transposed, pruned, clustered or shared. With calibration data each layer's last factor and bias are fitted to what the float model
     gives, one layer after the other; training brings back more (`fine_tune`).
+    Source: Zhang et al. 2016, "Accelerating very deep convolutional networks", section 3.1 (``svd``); Jaderberg, Vedaldi and Zisserman
+    2014, "Speeding up convolutional neural networks with low rank expansions", section 2 (``spatial``); Kim et al. 2016, "Compression of
+    deep convolutional neural networks for fast and low power mobile applications", section 3.1 (``tucker``).
 
     Exactly one of `energy`, `macs` and `parameters` is given.
 

@@ -39,6 +39,7 @@ class MixedPrecision:
     Result: what ``quantize`` gives with those overrides; a note says which modules were raised, and what was measured. Each candidate is
     quantized as a whole and measured on samples that took no part in its calibration: validation data, else the last third of the
     calibration data. Passes that follow (``bias_correction``, ``adaround``) only come nearer to float.
+    Source: Yao et al. 2021, "HAWQ-V3: dyadic neural network quantization", section 3.3, with measured losses in the place of curvature.
 
     Exactly one of `max_drop`, `min_agreement` and `min_sqnr` is given.
 

@@ -32,8 +32,11 @@ from edgekit.tensors import Grid
 class Quantize:
     """Rounds weights, and under static schemes activations, to integer grids the target's kernels compute with.
 
-    Takes a lowered float graph; the result has fake-quantize nodes that `edgekit.graph.grid_of` reads, and predicts
-    the quantized file. What could not be quantized is in its notes.
+    Given: a lowered float graph, pruned and clustered or not.
+    Result: the same graph with fake-quantize nodes, which `edgekit.graph.grid_of` reads: it predicts the quantized file. What could not be
+    quantized is in its notes.
+    Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient integer-arithmetic-only inference", section 2;
+    those of the calibrations beside them.
 
     Attributes:
         scheme: A name of the grammar in `edgekit.schemes`: ``w8a8``, ``w8a16``, ``w8ad8``, ``w8``, ``w4b32``, ``fp16``.

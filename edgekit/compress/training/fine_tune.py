@@ -31,6 +31,8 @@ class FineTune:
     Result: the same graph with other weights and biases. Every constraint holds after each step: pruned elements stay zero, clustered
     weights keep their assignments while their tables train by the gradients of their elements (Han, Mao and Dally 2016, section 3.3).
     A note says what was gained.
+    Source: Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network", section 2; Jacob et al. 2018, "Quantization and
+    training of neural networks for efficient integer-arithmetic-only inference", section 3; those of the options beside them.
 
     `Context.training` is needed; `Context.teacher` is by default the model before its first pass. A loss that is not finite ends the
     training, and the best epoch so far is kept. With `Context.checkpoints`, an interrupted training goes on where it was, to the bit
