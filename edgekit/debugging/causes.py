@@ -1,8 +1,8 @@
 """Why a layer loses what it loses, and which knob addresses that.
 
 A layer's loss is first traced to its weight or its result, whichever costs the outputs more; then what that tensor looks like, beside the
-grid it is rounded to, names the cause. The limits were chosen so that none of the layers of the well-behaved networks in the reference
-set is called anything but `COARSE`.
+grid it is rounded to, names the cause. A sign says what could be better about a layer, not that the layer is bad: how much it costs is
+measured (`edgekit.debugging.losses`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from edgekit.compress.quantize.grids import ends
 from edgekit.compress.roundings import unrounded
 from edgekit.debugging.losses import Loss, Losses
-from edgekit.debugging.switches import WEIGHT
+from edgekit.debugging.switches import WEIGHT, Layer
 from edgekit.graph import grid_of
 from edgekit.tensors import Grid
 
@@ -80,7 +80,7 @@ def explain(losses: Losses, loss: Loss, floats: Collection[str]) -> Finding:
     """
     layer = loss.layer
     roles = dict.fromkeys(layer.switches.values())
-    noise = {role: losses.alone([n for n, r in layer.switches.items() if r == role]).noise for role in roles}
+    noise = {role: losses.alone(_of(layer, role)).noise for role in roles}
     worst = max(noise, key=noise.__getitem__)
     name = next(n for n, role in layer.switches.items() if role == worst)
     with torch.inference_mode():
@@ -88,6 +88,11 @@ def explain(losses: Losses, loss: Loss, floats: Collection[str]) -> Finding:
     tensor = "input" if layer.op == "input" else worst
     knobs = tuple(knob for knob in CAUSES[cause][1] if worst != WEIGHT or knob not in OF_ACTIVATIONS)
     return Finding(layer.module, layer.op, tensor, cause, evidence, knobs)
+
+
+def _of(layer: Layer, role: str) -> list[str]:
+    """The layer's switches of a role; a corrected bias goes with the weight."""
+    return [*(name for name, of in layer.switches.items() if of == role), *(layer.corrections if role == WEIGHT else ())]
 
 
 def _weight(losses: Losses, name: str) -> tuple[str, str]:

@@ -178,7 +178,8 @@ class _Measuring:
             if (live := self._live.get(layer.node)) is None:
                 continue
             own, here, alone, cumulative = self._sums[layer.node]
-            only = self._board.thrown(exact, live.switches, live.switches)
+            own_names = {*live.switches, *live.corrections}
+            only = self._board.thrown(exact, own_names, own_names)
             own.add([exact[layer.result]], [only[layer.result]], count)
             here.add([exact[layer.result]], [walked[layer.result]], count)
             alone.add(scores, _picked(only, self._board.scores), count)

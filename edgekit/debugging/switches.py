@@ -35,7 +35,7 @@ class Layer:
         op: Base name of its operator; ``input`` for an input of the model.
         result: Name of the node that readers of its result see.
         switches: Names of the nodes that lose something: `WEIGHT` or `RESULT` by name.
-        corrections: Names of constants that make up for losses of other layers, too (biases): they belong to no layer alone.
+        corrections: Names of its bias, where the recipe moved that: it makes up for the mean of what is lost here.
         readers: Module paths of the calls that read its result.
     """
 
