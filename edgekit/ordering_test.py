@@ -4,7 +4,8 @@ from dataclasses import dataclass
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.ordering import CLASHES, check_order
+from edgekit.ordering import CLASHES, NEEDS, check_order
+from edgekit.recipe import PASSES
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,8 @@ def test_what_cannot_work_is_refused_with_the_reason(names, says):
 def test_every_clash_is_refused_wherever_the_two_stand(late, early):
     with pytest.raises(UsageError):
         check("fine_tune", *("quantize",) * (early in ("adaround", "bias_correction")), early, "fine_tune", late)
+
+
+def test_every_rule_is_about_passes_there_are():
+    named = {name for rule in (*CLASHES, *NEEDS) for name in (*rule.late, *rule.early)}
+    assert named <= set(PASSES), named - set(PASSES)
