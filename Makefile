@@ -49,7 +49,7 @@ $(READY): pyproject.toml constraints.txt
 
 $(BENCH_READY): pyproject.toml constraints.txt
 	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,vendor,tensorflow]'
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,vendor,tensorflow,peers]'
 	touch $@
 
 clean:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NEEDED_EXTRAS = ("keras", "litert")
 """Extras without which a built-in source or target does not work; the others are for special cases."""
-DEVELOPMENT = ("test", "demo", "all")
+DEVELOPMENT = ("test", "demo", "all", "peers")
 CPU_FLAGS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 
 
