@@ -14,6 +14,7 @@ from edgekit.compress.cluster.agreement import agreement, answers, parted
 from edgekit.compress.cluster.clustering import Clustering
 from edgekit.compress.cluster.layers import HALF_BITS, Layer, layers
 from edgekit.compress.cluster.sensitivity import weight_costs
+from edgekit.compress.cluster.tables import SIGNS
 from edgekit.compress.overrides import check_modules, for_module
 from edgekit.constraints import BITS
 from edgekit.data import Samples
@@ -29,6 +30,8 @@ METHODS: dict[str, str] = {
     "kmeans": "tables of least squared error",
     "sensitivity": "tables of least squared error, each weight by its squared gradients on calibration data",
     "uniform": "evenly spaced tables, from the least to the greatest weight",
+    "binary": "plus or minus a scale; bits = 1, and channels = 1 for a scale each output channel",
+    "ternary": "plus or minus a scale, or zero; bits = 2, and channels = 1 for a scale each output channel",
 }
 
 CORRECTIONS: dict[str, str] = {
@@ -42,12 +45,11 @@ CORRECTIONS: dict[str, str] = {
 class Cluster:
     """Replaces weights by entries of small tables, which files store as indices (palettization, weight clustering).
 
-    Han, Mao and Dally 2016, "Deep Compression", section 3; the sources of the methods are in the files of this package.
-
     Given: a lowered graph with float weights, pruned or not. Weights that have a table keep it.
     Result: a graph that computes with the clustered weights, each with a `Codebook` among its constraints (pruned elements
     stay zero and take no entry). A weight stays as it is where indices and tables would take more room than half-precision numbers.
     Notes say what was left alone and how many bits a weight takes on average, tables included.
+    Source: Han, Mao and Dally 2016, "Deep Compression", section 3; those of the methods are in the files of this package.
 
     Attributes:
         bits: Width of the indices: 1, 2, 3, 4, 6 or 8; ``auto`` for widths of each weight's own, within a budget.
@@ -87,6 +89,8 @@ class Cluster:
             _choice("bits of an override", bits, (*BITS, HALF_BITS))
         for width in self.widths or (0,):
             _choice("width", width, BITS)
+        if self.method in SIGNS and {self.bits, *self.overrides.values()} - {SIGNS[self.method], HALF_BITS}:
+            raise UsageError(f"method {self.method!r} with bits = {self.bits!r}", accepted=f"bits = {SIGNS[self.method]}, overrides of 16")
         if self.channels is not None and self.channels < 1:
             raise UsageError(f"channels is {self.channels}", accepted="1 or more output channels that share a table")
         if self.ridge <= 0:
@@ -132,14 +136,14 @@ class Cluster:
 
     def _clustering(self, costs: Mapping[str, Tensor] | None, samples: Samples | None) -> Clustering:
         weighing = costs if self.method == "sensitivity" else None
-        return Clustering(self.channels, self.method == "uniform", weighing, self.correction, self.ridge, samples)
+        return Clustering(self.channels, self.method, weighing, self.correction, self.ridge, samples)
 
     def _fixed(self, layer: Layer) -> int:
         """The width asked for; less where fewer bits lose nothing; half precision where a table would take more room than it saves."""
         bits = for_module(layer.module, None, self.overrides)
         if bits is not None:
             return bits
-        width = layer.narrowest(int(self.bits))
+        width = int(self.bits) if self.method in SIGNS else layer.narrowest(int(self.bits))
         worthwhile = layer.stored_bits(width, self.channels) < layer.stored_bits(HALF_BITS, None)
         return width if worthwhile else HALF_BITS
 

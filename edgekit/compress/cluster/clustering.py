@@ -13,7 +13,7 @@ from edgekit.compress.cluster.fitting import Target, fit
 from edgekit.compress.cluster.layers import HALF_BITS, Layer
 from edgekit.compress.cluster.moments import can_fit, moments
 from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
-from edgekit.compress.cluster.tables import codebook
+from edgekit.compress.cluster.tables import SIGNS, codebook
 from edgekit.constraints import Codebook
 from edgekit.data import Samples
 from edgekit.graph import Graph, finish, op_name, revalue
@@ -22,13 +22,17 @@ WEIGHTED = ("convolution", "linear")
 """Calls that have a bias, which can take the mean that clustering costs."""
 
 
+FIXED = ("uniform", *SIGNS)
+"""Methods whose tables have a form that least squares over their entries would lose."""
+
+
 @dataclass(frozen=True)
 class Clustering:
     """How weights are clustered.
 
     Attributes:
         channels: Output channels that share a table, at most; None for one table a weight.
-        uniform: Whether tables are evenly spaced.
+        method: What tables are made of, a key of `cluster.METHODS`.
         costs: What errors cost, by weight; None for squared errors.
         correction: ``none``, ``bias`` or ``layers``.
         ridge: See `fitting.Target.fitted`.
@@ -36,7 +40,7 @@ class Clustering:
     """
 
     channels: int | None
-    uniform: bool
+    method: str
     costs: Mapping[str, Tensor] | None
     correction: str
     ridge: float
@@ -45,7 +49,7 @@ class Clustering:
     def codebook(self, layer: Layer, bits: int) -> Codebook:
         """Tables for a weight as it is."""
         costs = None if self.costs is None else self.costs[layer.name]
-        return codebook(layer, bits, self.channels, uniform=self.uniform, costs=costs)
+        return codebook(layer, bits, self.channels, method=self.method, costs=costs)
 
     def clustered(self, layer: Layer, tables: Codebook) -> Tensor:
         """The weight with each element's nearest entry, pruned ones zero."""
@@ -93,16 +97,16 @@ class _Chooser:
         target = Target.fitted(
             layer.value.reshape(products.shape).double(), products, squares, kept.reshape(products.shape), self.clustering.ridge
         )
-        if self.clustering.uniform:
+        if self.clustering.method == "uniform":
             tables = start.tables
         else:
             costs = target.moments.diagonal(dim1=1, dim2=2)[:, None].expand_as(target.weight).reshape(shape)
             if self.clustering.costs is not None:
                 costs = self.clustering.costs[layer.name]
             moved = replace(layer, value=target.weight.reshape(shape))
-            tables = codebook(moved, start.bits, self.clustering.channels, costs=costs).tables
+            tables = codebook(moved, start.bits, self.clustering.channels, method=self.clustering.method, costs=costs).tables
         rows = torch.arange(shape[0]) // (shape[0] // len(tables))
-        value, tables = fit(target, tables, rows.reshape(products.shape[:2]), refit=not self.clustering.uniform)
+        value, tables = fit(target, tables, rows.reshape(products.shape[:2]), refit=self.clustering.method not in FIXED)
         return value.reshape(shape), replace(start, tables=tables)
 
 

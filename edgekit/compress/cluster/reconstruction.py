@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
+from edgekit.canonicalize.rewriting import arguments
 from edgekit.compress.quantize.calibrate import batches
 from edgekit.compress.roundings import is_rounding
 from edgekit.data import Samples
@@ -88,7 +89,8 @@ def rebias(node: fx.Node, value: Tensor) -> None:
     """Give a layer, with or without a bias, another one."""
     old = argument(node, "bias")
     name = f"{node.name}_bias" if old is None else str(old.target)
-    node.args = (*node.args[:2], constant(node, value, name), *node.args[3:])
+    given = arguments(node)
+    node.args, node.kwargs = (*given[:2], constant(node, value, name), *given[3:]), {}
 
 
 def _affordable(graph: Graph) -> int:
