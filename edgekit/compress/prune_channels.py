@@ -12,12 +12,13 @@ from typing import ClassVar
 
 from edgekit.compress.channels.groups import Channels, Group, find_channels
 from edgekit.compress.channels.importance import COMPARABLE, IMPORTANCES, Scores, normalized, scores
+from edgekit.compress.channels.refit import refitted
 from edgekit.compress.channels.removal import removed
 from edgekit.compress.channels.selection import SCOPES, Step, steps, taken, up_to, within
 from edgekit.compress.costs import MEASURES, Cost, cost_of
 from edgekit.compress.overrides import check_modules, for_module, matches
 from edgekit.data import Samples
-from edgekit.errors import UsageError
+from edgekit.errors import DataError, UsageError
 from edgekit.graph import Graph
 from edgekit.recipe import Context
 
@@ -52,6 +53,9 @@ class PruneChannels:
         normalized: Whether channels that a layer norm or group norm averages over may go, too: those that stay are then normalized with
             other statistics.
         most: Share of a group's channels that goes, at most.
+        refit: Whether layers that are left are fitted to give what they gave before, layer by layer on the samples: most of the accuracy
+            comes back without training (`edgekit.compress.channels.refit`). None for where there are calibration or training data.
+        refit_samples: Samples to fit on, at most.
         batch_size: Samples run at once, for importances of data.
         seed: Of the importance ``random``.
     """
@@ -69,6 +73,8 @@ class PruneChannels:
     alignment: int | None = None
     normalized: bool = False
     most: float = MOST
+    refit: bool | None = None
+    refit_samples: int = 200
     batch_size: int = 16
     seed: int = 0
 
@@ -98,8 +104,10 @@ class PruneChannels:
                 raise UsageError(f"the ratio of an override is {share:g}", accepted="0 up to, not including, 1")
         if not 0 < self.most < 1:
             raise UsageError(f"most is {self.most:g}", accepted="between 0 and 1 (a share of a group's channels)")
-        if self.alignment is not None and self.alignment < 1:
-            raise UsageError(f"alignment is {self.alignment}", accepted="1 or more channels")
+        for name, unit in (("alignment", "channels"), ("batch_size", "samples"), ("refit_samples", "samples")):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}", accepted=f"1 or more {unit}")
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The pruned graph.
@@ -112,16 +120,26 @@ class PruneChannels:
         channels, chosen = find_channels(graph), self._resolved(context)
         free = [group for group in channels.removable if self._may_go(group)]
         gone = chosen._chosen(graph, channels, free, chosen._measured(graph, channels, free, context))
-        result = removed(graph, channels, gone) if gone else graph
+        result = chosen._without(graph, channels, gone, context) if gone else graph
         there = sum(len(group.channels) for group in free)
-        how = f"{len(gone):,} of {there:,} channels removed ({chosen.importance}, {chosen.scope})"
+        by = ", ".join([str(chosen.importance), str(chosen.scope), *(["refitted"] if chosen.refit and gone else [])])
+        how = f"{len(gone):,} of {there:,} channels removed ({by})"
         return result.noting(f"{self.name}: {how}; {_changes(cost_of(graph), cost_of(result))}")
 
     def _resolved(self, context: Context) -> PruneChannels:
         """With nothing left open."""
         importance = self.importance or ("l2" if _samples(context) is None else "taylor")
         scope = self.scope or ("global" if importance == "taylor" else "group")
-        return replace(self, importance=importance, scope=scope, alignment=self.alignment or context.alignment)
+        refit = _samples(context) is not None if self.refit is None else self.refit
+        return replace(self, importance=importance, scope=scope, alignment=self.alignment or context.alignment, refit=refit)
+
+    def _without(self, graph: Graph, channels: Channels, gone: frozenset[int], context: Context) -> Graph:
+        if not self.refit:
+            return removed(graph, channels, gone)
+        samples = _samples(context)
+        if samples is None:
+            raise DataError("refit measures layers on data", accepted="calibration samples, or none and refit = false")
+        return refitted(graph, channels, gone, samples.first(self.refit_samples))
 
     def _measured(self, graph: Graph, channels: Channels, free: Sequence[Group], context: Context) -> Scores:
         """Importance of each channel, comparable between groups."""

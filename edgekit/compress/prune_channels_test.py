@@ -115,7 +115,7 @@ def test_channels_of_no_weight_go_first(importance):
     for group, empty in zip(channels.removable, ({5, 6, 7, 8}, {1, 3}), strict=True):
         order = np.argsort(measured[list(group.channels)], kind="stable")
         assert set(order[: len(empty)].tolist()) == empty
-    pruned = PruneChannels(ratio=1 / 8, importance=importance)(graph, CONTEXT)
+    pruned = PruneChannels(ratio=1 / 8, importance=importance, refit=False)(graph, CONTEXT)
     x = torch.from_numpy(DATA.inputs["x0"][:1])
     torch.testing.assert_close(graph(x)[0], pruned(x)[0], rtol=1e-4, atol=1e-4)
 
@@ -182,6 +182,7 @@ def test_results_are_what_masked_weights_give(resnet):
         ({"ratio": 0.5, "overrides": {"a": 1.0}}, "override is 1"),
         ({"ratio": 0.5, "most": 1.0}, "most is 1"),
         ({"ratio": 0.5, "alignment": 0}, "alignment is 0"),
+        ({"ratio": 0.5, "refit_samples": 0}, "refit_samples is 0"),
     ],
 )
 def test_bad_options(options, message):
@@ -201,10 +202,10 @@ def test_budgets_that_cannot_be_met_and_modules_that_do_not_exist(resnet):
 
 
 def test_what_is_left_open_is_chosen_by_the_data_and_noted():
-    assert "(taylor, global)" in PruneChannels(ratio=0.5)(network(), CONTEXT).notes[-1]
-    assert "(taylor, global)" in PruneChannels(ratio=0.5)(network(), Context(RULES, training=DATA)).notes[-1]
+    assert "(taylor, global, refitted)" in PruneChannels(ratio=0.5)(network(), CONTEXT).notes[-1]
+    assert "(taylor, global, refitted)" in PruneChannels(ratio=0.5)(network(), Context(RULES, training=DATA)).notes[-1]
     assert "(l2, group)" in PruneChannels(ratio=0.5)(network(), BARE).notes[-1]
-    assert "(taylor, layer)" in PruneChannels(ratio=0.5, scope="layer")(network(), CONTEXT).notes[-1]
+    assert "(taylor, layer, refitted)" in PruneChannels(ratio=0.5, scope="layer")(network(), CONTEXT).notes[-1]
 
 
 def test_it_is_a_step_of_a_recipe():
