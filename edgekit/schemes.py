@@ -5,6 +5,7 @@ The grammar: ``w<bits>[b<block>][a<bits> | ad<bits>]``
 =========  ================================================================================
 ``w8a8``   static int8: asymmetric activations, symmetric per-channel weights, int32 bias
 ``w8a16``  int16 activations, int8 weights, int64 bias
+``w4a8``   int8 activations, int4 weights with a scale for each output channel
 ``w8ad8``  dynamic range: int8 weights, activations rounded at run time
 ``w8``     weight-only int8: float arithmetic
 ``w6``     weight-only at 6 bits, or at any width from 2 to 7
@@ -24,6 +25,7 @@ from edgekit.errors import UsageError
 SCHEMES: dict[str, str] = {
     "w8a8": "static int8: asymmetric int8 activations, symmetric per-channel int8 weights, int32 bias",
     "w8a16": "int16x8: symmetric int16 activations, symmetric per-channel int8 weights, int64 bias",
+    "w4a8": "int8x4: int8 activations, symmetric per-channel int4 weights where a kernel takes them, else int8 ones",
     "w8ad8": "dynamic-range int8: int8 weights, activations rounded to int8 at run time",
     "w8": "weight-only int8: per-channel int8 weights, float arithmetic",
     "w6": "weight-only at 6 bits (2 to 7 alike), where the format has such weights: per-channel scales, float arithmetic",
