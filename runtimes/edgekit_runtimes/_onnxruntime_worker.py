@@ -10,9 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgekit.onnxfile import read_model
 from edgekit.timing import OpTime, OpTrace, Pace
 from edgekit_runtimes import _feeding as feeding
 from edgekit_runtimes import _launching, _sessions
+from edgekit_runtimes._onnx_constants import constants
 from edgekit_runtimes._onnxruntime_session import Session, with_outputs
 from edgekit_runtimes._sessions import Answer, Arrays
 
@@ -37,6 +39,12 @@ def layers(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     names = with_outputs(Path(arguments["model"]), arguments["layers"], model)
     session = Session(model, "none", arguments["threads"])
     return _sessions.layers(session, arrays, lambda: {name: value for name, value in session.fetch().items() if name in names})
+
+
+def weights(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """The file's real constants; their names, and the arrays by number."""
+    found = constants(read_model(Path(arguments["model"])))
+    return {"names": list(found)}, {str(i): array for i, array in enumerate(found.values())}
 
 
 def measure(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from edgekit.plugins import RunRequest
 from edgekit_runtimes._in_worker import InWorker
 
 
@@ -28,6 +31,12 @@ class OnnxRuntime(InWorker):
     worker: ClassVar[str] = "edgekit_runtimes._onnxruntime_worker"
     package: ClassVar[str] = "onnxruntime"
     needs: ClassVar[tuple[str, ...]] = ("onnx",)
+
+    def weights(self, request: RunRequest) -> dict[str, np.ndarray]:
+        """The file's real constants by name, dequantized; see `edgekit.plugins.ReadsBack`."""
+        values, arrays = self._call("weights", request, {})
+        return {name: arrays[str(i)] for i, name in enumerate(values["names"])}
+
     kernels: ClassVar[Mapping[str, str]] = {"xnnpack": "optimized graph", "none": "graph as written", "reference": "reference evaluator"}
 
 

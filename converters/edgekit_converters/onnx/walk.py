@@ -9,6 +9,7 @@ from torch import fx
 
 from edgekit.graph import Graph, module_path
 from edgekit.plugins import Emitted, EmittedOp, Encoding
+from edgekit_converters.onnx.constants import constants
 from edgekit_converters.onnx.edges import read_inputs, write_outputs
 from edgekit_converters.onnx.emission import MODULE, Emission, static
 from edgekit_converters.onnx.half import in_half
@@ -43,7 +44,8 @@ def emit_named(graph: Graph, folder: Path, encoding: Encoding) -> tuple[Emitted,
     del proto.graph.value_info[:]  # every reader infers them
     (folder / MODEL_FILE).write_bytes(proto.SerializeToString(deterministic=True))
     ops = tuple(_described(node) for node in model.graph)
-    emitted = Emitted(MODEL_FILE, tuple(inputs), tuple(outputs), ops, tuple(emission.notes))
+    weights = tuple(constants(emission, model.graph))
+    emitted = Emitted(MODEL_FILE, tuple(inputs), tuple(outputs), ops, tuple(emission.notes), weights=weights)
     return emitted, {node.name: str(value.name) for node, value in emission.values.items()}
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from edgekit.compress.quantize import Quantize
 from edgekit.conversion.lowering import lower
+from edgekit.conversion.readback import compare_weights
 from edgekit.conversion.running import run_graph
 from edgekit.data.samples import Samples
 from edgekit.graph import Graph
@@ -22,6 +23,7 @@ from edgekit.recipe import Context
 from edgekit.targets import load_rules
 from edgekit_converters.onnx.walk import emit
 from edgekit_converters.tensorrt.rules import violations
+from edgekit_runtimes._onnx_constants import constants
 
 RULES = load_rules("tensorrt")
 
@@ -31,7 +33,9 @@ def write(graph: Graph, encoding: Encoding | None = None) -> tuple[Emitted, byte
     with tempfile.TemporaryDirectory() as name:
         emitted = emit(graph, Path(name), encoding or Encoding())
         content = (Path(name) / emitted.model_file).read_bytes()
-    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    model = onnx.load_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    compare_weights(emitted.weights, constants(model))
     return emitted, content
 
 
