@@ -51,7 +51,7 @@ def bars(terminal: Terminal, first: str) -> Iterator[Phases]:
     phases = Phases()
     phases.begin(first)
     if terminal.quiet or terminal.debug or not terminal.err.isatty():
-        with progress.listening(lambda title, done, total: phases.begin(title)):
+        with progress.listening(lambda title, done, total: phases.begin(_row(title))):
             yield phases
         phases.end()
         return
@@ -61,8 +61,8 @@ def bars(terminal: Terminal, first: str) -> Iterator[Phases]:
         tasks: dict[str, TaskID] = {first: drawing.add_task(first, total=None)}
 
         def listen(title: str, done: int, total: int | None) -> None:
-            phases.begin(title)
-            row = title.partition(progress.OF)[0]  # things that go on at once have one bar each, whatever their step
+            row = _row(title)
+            phases.begin(row)
             if row not in tasks:
                 drawing.update(tasks[first], visible=False)
                 tasks[row] = drawing.add_task(title, total=total)
@@ -71,6 +71,11 @@ def bars(terminal: Terminal, first: str) -> Iterator[Phases]:
         with progress.listening(listen):
             yield phases
     phases.end()
+
+
+def _row(title: str) -> str:
+    """What has one bar: things that go on at once have one each, whatever their step; so has what tells its loss as it goes."""
+    return title.partition(progress.OF)[0]
 
 
 def _drawn(terminal: Terminal) -> Progress:

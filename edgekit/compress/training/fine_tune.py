@@ -79,7 +79,7 @@ class FineTune:
     l1: float = 0.0
     schedule: str = "cosine"
     warmup: float = 0.05
-    batch_size: int = 64
+    batch_size: int = 32
     augment: tuple[str, ...] = ()
     batch_norm: bool = True
     scales: bool = False

@@ -94,7 +94,8 @@ class History:
             gained = f": accuracy {first.metric:.4f} before, {kept.metric:.4f} after on {checked:,} validation samples"
         elif kept.loss is not None and first.loss is not None:
             gained = f": loss {first.loss:.4g} before, {kept.loss:.4g} after on {checked:,} validation samples"
-        told = (f"fine-tuned: {ended.number} epochs of {samples:,} samples, epoch {kept.number} kept{gained}",)
+        length = f"{ended.number} epoch{'' if ended.number == 1 else 's'}"
+        told = (f"fine-tuned: {length} of {samples:,} samples, epoch {kept.number} kept{gained}",)
         if not self.failed:
             return told
         return (*told, f"training stopped in epoch {ended.number + 1}: the loss was not finite; a lower learning_rate may help")
