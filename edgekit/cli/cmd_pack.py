@@ -57,13 +57,14 @@ def _document(packed: Packed) -> dict[str, object]:
 
 
 def _facts(packed: Packed) -> list[tuple[str, str]]:
-    coded = ", ".join(f"{method} {size:,} bytes" for method, size in sorted(packed.methods.items(), key=lambda item: -item[1]))
+    parts = sorted(packed.methods.items(), key=lambda item: -item[1])
+    coded = ", ".join(f"{size:,} as they are" if method == "stored" else f"{size:,} in {method}" for method, size in parts)
     if "Zstandard" in packed.methods:
         coded += " (smaller here than edgekit's own coding; --portable keeps to that)"
     files = f"{len(packed.files)} file{'s' * (len(packed.files) != 1)}, {packed.plain_bytes:,} bytes"
     return [
         ("pack", f"{packed.path}, {packed.bytes:,} bytes: {packed.ratio:.2f} times smaller than what it holds"),
         ("holds", files),
-        ("coded", coded),
+        ("of these", coded),
         ("sha256", f"{packed.digest} (of the content)"),
     ]

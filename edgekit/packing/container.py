@@ -34,7 +34,7 @@ from edgekit.progress import track
 
 MAGIC = b"EKP1"
 REST, STORED, ELEMENTS, ZSTANDARD = range(4)
-METHODS = {REST: "DEFLATE", STORED: "none", ELEMENTS: "Huffman", ZSTANDARD: "Zstandard"}
+METHODS = {REST: "DEFLATE", STORED: "stored", ELEMENTS: "Huffman codes", ZSTANDARD: "Zstandard"}
 LEVEL = 19
 """Zstandard's, whose size no pack exceeds."""
 
