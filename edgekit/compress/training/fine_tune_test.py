@@ -163,6 +163,26 @@ def test_frozen_modules_stay():
         FineTune(frozen=("net",))(graph, context())
     with pytest.raises(UsageError, match="nett"):
         FineTune(frozen=("nett",))(graph, context())
+    for node in graph.nodes:
+        node.meta["module_path"] = "head" if "linear" in node.name else "stem"
+    tuned = FineTune(epochs=1, frozen=("stem",))(graph, context())
+    stays = [torch.equal(constant_value(weight(graph, name)), constant_value(weight(tuned, name))) for name in ("w1", "b1", "w2", "w3")]
+    assert stays == [True, True, True, False]
+
+
+def test_batches_of_one_are_not_normalized():
+    tuned = FineTune(epochs=1, batch_size=1)(classifier(), context(stripes(6)))
+    assert constant_value(weight(tuned)).isfinite().all()
+
+
+@pytest.mark.parametrize("checked", [stripes(8), dataclasses.replace(stripes(8), labels=None)])
+@pytest.mark.parametrize("trained", [stripes(16), dataclasses.replace(stripes(16), labels=None)])
+@pytest.mark.parametrize("losses", [{}, {"outputs": 1.0}, {"hard": 1.0}])
+def test_labels_may_be_missing_on_either_side(trained, checked, losses):
+    given = context(trained, validation=checked, teacher=classifier(seed=3))
+    (note,) = FineTune(epochs=1, losses=losses)(classifier(), given).notes
+    # Labels tell what is right, or the teacher does where the loss is of classes; else the loss tells which epoch is best.
+    assert ("accuracy" in note) == (checked.labels is not None or losses == {"hard": 1.0})
 
 
 def test_features_are_learned_through_a_projection():

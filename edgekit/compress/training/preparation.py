@@ -64,14 +64,18 @@ def prepared(options: FineTune, graph: Graph, context: Context) -> Training:
     device = _device(options.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        scales = context.rules if options.scales else None
         student = Student(
-            graph, given.data.inputs, features=list(options.features), frozen=options.frozen, batch_norm=options.batch_norm, scales=scales
+            graph,
+            given.data.inputs,
+            features=list(options.features),
+            frozen=options.frozen,
+            batch_norm=options.batch_norm and min(options.batch_size, len(given.data)) > 1,
+            scales=context.rules if options.scales else None,
         )
         classes = class_count(student, graph)
         weights = _losses(given, classes, student.decided[0] is not None)
-        if given.data.labels is None and not set(weights) & set(OF_CLASSES):
-            classes = None
+        if not set(weights) & set(OF_CLASSES) and (given.validation is None or given.validation.labels is None):
+            classes = None  # nothing says which class is right
         teacher = _teacher(given, student) if set(weights) & set(OF_TEACHER) else None
         loss = Loss(weights, options.temperature, _widths(given))
     for module in (student, loss, teacher):

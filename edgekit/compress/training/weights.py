@@ -101,7 +101,7 @@ class Projected(Weight):
 
     def forward(self) -> Tensor:
         """The nearest weight that satisfies the constraints."""
-        nearest = project(self._constraints, self.parameter.detach())
+        nearest = project(self._constraints, self.parameter.detach().cpu()).to(self.parameter.device)  # constraints stay where they are
         return self.parameter + (nearest - self.parameter).detach()
 
     def value(self) -> Tensor:
