@@ -63,7 +63,9 @@ def pack(source: str | Path, out: str | Path | None = None, *, overwrite: bool =
         UsageError: There is no such source, it is no unaltered artifact, it is empty or too large, or `out` exists or cannot be written.
     """
     source = Path(source)
-    destination = Path(out) if out is not None else source.absolute().parent / f"{source.absolute().name}{SUFFIX}"
+    if source.name in ("", ".."):
+        source = source.resolve()
+    destination = Path(out) if out is not None else source.with_name(f"{source.name}{SUFFIX}")
     if destination.exists() and not overwrite:
         raise UsageError(f"{destination} exists already", next_step="choose another file, or --force (overwrite=True)")
     members = _read(source)
