@@ -108,6 +108,8 @@ class Shrinking:
         fit, no_measure, required = options.pop("fit"), options.pop("no_measure"), options.pop("require_gain")
         if fit and pruning:
             raise click.UsageError("--fit finds the budget itself: leave out --macs, --params and --bytes.")
+        if fit and rounds > 1:
+            raise click.UsageError("--fit is for one round: what later rounds would remove depends on the training between.")
         if keep and not pruning and not fit:
             raise click.UsageError("--keep is for --macs, --params, --bytes or --fit.")
         if "training" not in data and (lonely := [*training, *data]):
@@ -168,9 +170,11 @@ class Shrinking:
         from edgekit.recipes import load_recipe
         from edgekit.targets import load_target
 
+        if arguments["calibration"] is None and self.training is not None:
+            raise click.UsageError("name --calibration data too: what fits depends on which channels go, and they tell.")
         device = load_target(target)
         recipe = load_recipe(chosen if chosen is not None else device.recipe).without("fine_tune")
-        how = {name: value for name, value in arguments.items() if name in FileOptions.__optional_keys__}
+        how = {name: value for name, value in arguments.items() if name in {*FileOptions.__optional_keys__, "preprocess", "calibration"}}
         budget = budget_that_fits(model, device, recipe, {"keep": self.keep}, **how)
         if not budget and self.fit:  # nothing is lost, so there is nothing to recover
             return replace(self, training=None, rounds=1, data={})

@@ -94,6 +94,7 @@ def test_several_targets_each_prune_and_measure(place, capfd):
         (["--teacher", "self"], "--teacher is for training"),
         (["--keep", "0"], "--keep is for --macs, --params, --bytes or --fit"),
         (["--fit", "--macs", "0.5"], "--fit finds the budget itself"),
+        (["--fit", "--rounds", "2"], "--fit is for one round"),
         (["--fit"], "limits neither flash nor RAM"),
         (["--require-gain"], "--require-gain is for recipes that prune"),
         (["--macs", "0.5", "--require-gain", "--no-measure"], "--require-gain needs"),

@@ -31,11 +31,11 @@ def needs(monkeypatch):
     """Conversions that need as much of a memory as they keep of the model."""
 
     def set_up(memory, room):
-        def lacks(graph, target, recipe, how):
+        def lacks(self, recipe):
             share = next((getattr(step, fitting.MEASURES[memory]) for step in recipe.passes if step.name == "prune_channels"), 1.0)
             return NoRoom("too large", memory=memory, room=room, accepted="", next_step="") if share > room else None
 
-        monkeypatch.setattr(fitting, "_lacks", lacks)
+        monkeypatch.setattr(fitting._Probe, "lacks", lacks)
 
     return set_up
 
@@ -63,7 +63,7 @@ def test_a_device_too_small_for_any_of_it_is_refused(graph, needs):
 def test_the_file_made_with_it_fits(graph, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "PROBES", 3)
     device = replace(DEVICE, flash_bytes=24_000)
-    budget = budget_that_fits(graph, device, INT8)
+    budget = budget_that_fits(graph, device, INT8, calibration=SAMPLES)
     made = edgekit.convert(graph, device, calibration=SAMPLES, recipe=shrunk(INT8, budget), out=tmp_path / "fits")
     assert 0.6 * device.flash_bytes < made.model_bytes <= device.flash_bytes
 
