@@ -91,7 +91,8 @@ def _measure(name: str) -> None:
                 apart = max(p.max_abs / sizes[p.name] for p in verdict.parity)
                 cells[f"{target} {recipe}"] = {"bytes": artifact.model_bytes, "difference": apart}
             for target, error in done.errors.items():
-                cells[f"{target} {recipe}"] = {"gap": getattr(error, "op", None) or error.message}
+                op = getattr(error, "op", None)
+                cells[f"{target} {recipe}"] = {"gap": f"{op}: {error.message}" if op else error.message}
     temporary = KEPT / f"{name}.json.part"
     temporary.write_text(json.dumps({"kind": reference.kind, "framework": reference.framework, "cells": cells}, indent=1), encoding="utf-8")
     temporary.rename(KEPT / f"{name}.json")

@@ -22,6 +22,7 @@ TIMEOUT = 300.0
 
 _DEFECT = "report this as a defect"
 NEXT = "edgekit convert --recipe float32 shows whether quantization is the cause; --emitter vendor tries another converter"
+_OVERFLOW = f"--compute float32, where the file computes in half precision: its largest number is 65504; else {NEXT}"
 
 
 class Disagrees(Untraced):
@@ -103,7 +104,9 @@ def _agree(spec: TensorSpec, got: np.ndarray, predicted: np.ndarray, tolerance: 
         raise ConversionError(f"output {spec.name!r} of the written file has shape {list(got.shape)}", accepted=str(list(predicted.shape)))
     broken = int((~np.isfinite(got) & np.isfinite(predicted)).sum())
     if broken:
-        raise Disagrees(f"output {spec.name!r} of the written file is NaN or infinite in {broken} of {got.size} elements", next_step=NEXT)
+        raise Disagrees(
+            f"output {spec.name!r} of the written file is NaN or infinite in {broken} of {got.size} elements", next_step=_OVERFLOW
+        )
     apart = distance(got, predicted)
     if not apart <= tolerance:
         steps = f" ({apart / max(spec.grid.scale):.1f} steps)" if spec.grid is not None else ""

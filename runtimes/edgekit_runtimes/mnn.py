@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from edgekit import worker
+from edgekit.plugins import RunRequest
 from edgekit_runtimes._in_worker import InWorker
 
 
@@ -22,6 +26,16 @@ class Mnn(InWorker):
     extra: str = "mnn"
     worker: ClassVar[str] = "edgekit_runtimes._mnn_worker"
     package: ClassVar[str] = "MNN"
+
+    def weights(self, request: RunRequest) -> dict[str, np.ndarray]:
+        """The weights that the file holds as integers, by the names of their operators, as (rows, columns) of what they stand for.
+
+        See `edgekit.plugins.ReadsBack`. They are read without MNN, in a worker: MNN gives nobody its constants.
+        """
+        timeout = float(request.options.get("timeout", 600.0))
+        values, arrays = worker.run("edgekit_converters.mnn.reader:weights", {"model": str(request.model.resolve())}, timeout=timeout)
+        return {name: arrays[str(i)] for i, name in enumerate(values["names"])}
+
     kernels: ClassVar[Mapping[str, str]] = {}
 
 

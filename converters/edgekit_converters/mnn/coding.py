@@ -34,6 +34,11 @@ class Weight:
     bits: int
     module: str = ""
 
+    @property
+    def values(self) -> np.ndarray:
+        """What it stands for, float32."""
+        return reals(self.steps, self.scales)
+
 
 def corrected(content: bytes, weights: Mapping[str, Weight]) -> bytes:
     """The file with these weights.
@@ -81,6 +86,12 @@ def encode(weight: Weight) -> bytes:
     numbers = (weight.steps.astype(np.int16) + half).astype(np.uint8).ravel()
     bits = (numbers[:, None] >> np.arange(weight.bits - 1, -1, -1, dtype=np.uint8)) & 1
     return bytes([2]) + sizes.tobytes() + bytes([len(known) % 256]) + known.tobytes() + np.packbits(bits.ravel()).tobytes()
+
+
+def reals(steps: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Integers times their scales, float32; `scales` are of each row, or of each block of each row."""
+    blocks = steps.reshape(len(scales), -1).astype(np.float32) * scales[:, None].astype(np.float32)
+    return blocks.reshape(steps.shape)
 
 
 def decode(coded: Table) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,10 @@ from typing import Any
 from edgekit import worker
 from edgekit.errors import ConversionError
 from edgekit.graph import Graph, module_path, op_name
-from edgekit.plugins import Emitted, EmittedOp, Encoding
+from edgekit.plugins import Emitted, EmittedOp, EmittedWeight, Encoding
 from edgekit.tensors import Grid, TensorSpec
 from edgekit_converters.mnn import grids
-from edgekit_converters.mnn.coding import corrected
+from edgekit_converters.mnn.coding import Weight, coded_weights, corrected
 from edgekit_converters.mnn.native import refusal
 from edgekit_converters.mnn.parameters import BEFORE_OUTPUT, Plain, compressible, is_static, parameters, plain, rounded_weights
 from edgekit_converters.mnn.reader import described
@@ -36,13 +36,22 @@ def emit(graph: Graph, folder: Path, encoding: Encoding) -> Emitted:
         written, names = emit_named(found.graph, scratch, Encoding())
         (scratch / "parameters.json").write_text(parameters(found, names) or "", encoding="utf-8")
         content = _converted(scratch / written.model_file, scratch / "parameters.json", found, written)
-    content = grids.described(corrected(content, rounded_weights(found, names)), _tensor_grids(found, names))
+    kept = rounded_weights(found, names)
+    content = grids.described(corrected(content, kept), _tensor_grids(found, names))
     (folder / MODEL_FILE).write_bytes(content)
     read = described(content)
     _check_layers(read, found, names)
     inputs, outputs = (tuple(_narrowed(s) for s in specs) for specs in (written.inputs, written.outputs))
     ops = tuple(_op(op, read, names, found) for op in read["ops"])
-    return Emitted(MODEL_FILE, inputs, outputs, ops, (*written.notes, *_notes(found), *encoding.untold("MNN files")))
+    return Emitted(
+        MODEL_FILE, inputs, outputs, ops, (*written.notes, *_notes(found), *encoding.untold("MNN files")), weights=_listed(content, kept)
+    )
+
+
+def _listed(content: bytes, kept: Mapping[str, Weight]) -> tuple[EmittedWeight, ...]:
+    """The rounded weights that reading the file back must give."""
+    present = [name for name, _ in coded_weights(content) if name in kept]
+    return tuple(EmittedWeight(name, kept[name].module, kept[name].values) for name in present)
 
 
 def _refuse_integer_edges(encoding: Encoding) -> None:

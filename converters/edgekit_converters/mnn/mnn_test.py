@@ -13,6 +13,7 @@ from edgekit.compress.cluster import Cluster
 from edgekit.compress.quantize import Quantize
 from edgekit.conversion import explain
 from edgekit.conversion.lowering import lower
+from edgekit.conversion.readback import check_weights
 from edgekit.conversion.running import request, run_file, run_graph
 from edgekit.data import Samples
 from edgekit.errors import ConversionError, LoadError
@@ -144,6 +145,18 @@ def test_weights_are_the_graphs_where_mnn_would_round_by_other_scales(graph, sam
     wanted = [constant_value(n).flatten(1).numpy() for n in plain(final).graph.nodes if n.op == "get_attr" and constant_value(n).dim() == 4]
     for weight in by_name.values():
         assert any(weight.shape == w.shape and np.allclose(weight, w, rtol=1e-6) for w in wanted)
+
+
+def test_a_weight_that_was_changed_is_found(graph, tmp_path):
+    emitted, content = written(Quantize("w4b32")(graph, Context(RULES)), tmp_path)
+    runtime, path = plugins.load("runtimes", "mnn"), tmp_path / emitted.model_file
+    assert len(emitted.weights) == 3
+    check_weights(runtime, path, emitted)
+    name, coded = coded_weights(content)[-1]
+    _, stop = coded.span(Coded.BUFFER, 1)
+    path.write_bytes(content[: stop - 1] + bytes([content[stop - 1] ^ 1]) + content[stop:])
+    with pytest.raises(ConversionError, match=f"constant '{name}' differs in 1 of"):
+        check_weights(runtime, path, emitted)
 
 
 @given(st.integers(2, 8), st.integers(1, 5), st.integers(1, 9), st.integers(0, 2**16))

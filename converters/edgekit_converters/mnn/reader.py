@@ -15,6 +15,7 @@ from flatbuffers import number_types
 
 from edgekit.errors import LoadError
 from edgekit_converters._memory import limit_memory
+from edgekit_converters.mnn.coding import coded_weights, decode, reals
 from edgekit_converters.mnn.flat import Table
 from edgekit_converters.mnn.grids import written
 from edgekit_converters.mnn.schema import BLOB, CONVOLUTION2D, DTYPES, INPUT, OPERATORS, Blob, Coded, Convolution2D, Net, Op
@@ -34,6 +35,21 @@ def read(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Pa
         return described(path.read_bytes()), {}
     except Exception as error:  # a damaged file may lead anywhere
         raise LoadError(f"{path.name} is not a readable MNN file: {type(error).__name__}: {error}", accepted="a whole .mnn file") from None
+
+
+def weights(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The weights of ``arguments["model"]`` that are coded as integers, float32 of shape (rows, columns): operators' names, arrays by number.
+
+    Raises:
+        LoadError: It is no MNN file, or contradicts itself.
+    """
+    path = Path(arguments["model"])
+    limit_memory(path.stat().st_size)
+    try:
+        found = {name: reals(*decode(coded)) for name, coded in coded_weights(path.read_bytes())}
+    except Exception as error:  # a damaged file may lead anywhere
+        raise LoadError(f"{path.name} is not a readable MNN file: {type(error).__name__}: {error}", accepted="a whole .mnn file") from None
+    return {"names": list(found)}, {str(i): array for i, array in enumerate(found.values())}
 
 
 def described(content: bytes) -> dict[str, Any]:
