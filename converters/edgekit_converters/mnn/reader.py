@@ -38,7 +38,9 @@ def read(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Pa
 
 
 def weights(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The weights of ``arguments["model"]`` that are coded as integers, float32 of shape (rows, columns): operators' names, arrays by number.
+    """The weights of ``arguments["model"]`` that are coded as integers, as float32 (rows, columns).
+
+    The names of their operators, and the arrays by number.
 
     Raises:
         LoadError: It is no MNN file, or contradicts itself.
