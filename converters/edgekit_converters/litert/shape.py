@@ -17,7 +17,7 @@ from edgekit_converters.litert.emission import OP, Emission, Form, Outcome
 from edgekit_converters.litert.indexing import gathered
 from edgekit_converters.litert.layout import Layout
 from edgekit_converters.litert.registry import INT8, INT16, emits
-from edgekit_converters.litert.storage import Stand, stand
+from edgekit_converters.litert.storage import Stand, stand, without_last_ones
 from edgekit_converters.litert.values import Value
 
 
@@ -113,7 +113,7 @@ def pad(emission: Emission, node: fx.Node, out: Outcome) -> Value:
         return value
     if mode in ("replicate", "circular"):
         return _gathered_edges(emission, out, value, grown, mode)
-    at = stand(emission, out, value, list(grown), share=True)
+    at = without_last_ones(emission, stand(emission, out, value, list(grown), share=True), list(grown))
     rows = np.zeros((len(at.shape), 2), np.int32)
     for dim, amount in grown.items():
         rows[at.place(dim)] = amount

@@ -172,3 +172,10 @@ INT16 = {
 def test_int16(name):
     x = torch.randn(2, 4, 5)
     check_integer(graph_of(INT16[name], [x]), [x], kernels=("built-in",), bits=16)
+
+
+def test_an_image_of_one_channel_is_padded_by_rows():
+    x = torch.randn(1, 9, 6, 1)
+    graph = graph_of(lambda x: aten.pad.default(aten.permute.default(x, [0, 3, 1, 2]), [1, 1, 4, 5], "constant", 0.0), [x])
+    (pad,) = [op for op in check_float(graph, [x], tolerance=0).ops if op.name == "PAD"]
+    assert pad.shapes[0] == (1, 9, 6)

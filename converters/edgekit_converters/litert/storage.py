@@ -73,6 +73,21 @@ def stand(emission: Emission, out: Outcome, value: Value, dims: Sequence[int], *
     return Stand(tensor, emission.builder.tensors[tensor].shape, tuple(order.index(d) for d in range(value.rank)))
 
 
+def without_last_ones(emission: Emission, at: Stand, dims: Sequence[int]) -> Stand:
+    """The same operand without innermost axes of size 1 that a kernel does not work along.
+
+    XNNPACK copies an innermost axis at a time: one image of one channel, kept channels-last, pixel by pixel.
+    """
+    used = {at.place(d) for d in dims}
+    rank = len(at.shape)
+    while rank > 1 and at.shape[rank - 1] == 1 and rank - 1 not in used:
+        rank -= 1
+    if rank == len(at.shape):
+        return at
+    shape = at.shape[:rank]
+    return Stand(emission.reshaped(at.tensor, shape), shape, tuple(p if p is not None and p < rank else None for p in at.places))
+
+
 def axes(emission: Emission, out: Outcome, value: Value, dims: Sequence[int], *, share: bool = False) -> tuple[int, list[int], Layout]:
     """An operand as a reduction over `dims` reads it: its stored tensor, the axes to reduce, and how it lies."""
     have = emission.shape(value)

@@ -13,6 +13,7 @@ from edgekit.conversion.lowering import (
     affine,
     elu,
     erf,
+    fold_width,
     glu,
     group_norm,
     grouped_convolution,
@@ -40,6 +41,7 @@ REWRITES: Mapping[str, Rewrite] = {
     "affine": affine.REWRITE,
     "elu": elu.REWRITE,
     "erf": erf.REWRITE,
+    "fold_width": fold_width.REWRITE,
     "glu": glu.REWRITE,
     "group_norm": group_norm.REWRITE,
     "grouped_convolution": grouped_convolution.REWRITE,
@@ -61,6 +63,10 @@ REWRITES: Mapping[str, Rewrite] = {
 }
 
 
+ONE_SIZE = ("fold_width",)
+"""Rewrites that count on the sizes the graph has: left out of one whose sizes stay open."""
+
+
 def lower(graph: Graph, rules: Rules) -> Graph:
     """Apply the rewrites `rules` names, in its order.
 
@@ -79,6 +85,8 @@ def lower(graph: Graph, rules: Rules) -> Graph:
         raise UsageError(f"the rules of {rules.name!r} name unknown lowerings: {', '.join(unknown)}", accepted=sorted(REWRITES))
     graph = graph.copy()
     for name in rules.lower:
+        if graph.open_sizes and name in ONE_SIZE:
+            continue
         _apply(graph, REWRITES[name])
     finish(graph.module)
     return graph
