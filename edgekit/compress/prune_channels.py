@@ -189,6 +189,8 @@ class PruneChannels:
         def cost(gone: frozenset[int]) -> float:
             return float(getattr(cost_of(removed(outline, channels, fixed | gone)), measure))
 
+        if not ordered and not fixed and before > budget:
+            raise UsageError(f"{measure} cannot be cut: no channels can be removed; {_why(channels)}")
         count = within(ordered, cost, budget)
         if count is None:
             least = cost(taken(ordered, len(ordered)))
@@ -208,6 +210,11 @@ def _outline(graph: Graph) -> Graph:
     for name, value in list(outline.module.named_buffers()):
         outline.module.register_buffer(name, value.to("meta"))
     return replace(outline, notes=())
+
+
+def _why(channels: Channels) -> str:
+    """The modules whose channels must stay, each with the reason."""
+    return "; ".join(dict.fromkeys(f"{group.modules[0]}: {group.frozen}" for group in channels.groups if group.frozen))
 
 
 def _samples(context: Context) -> Samples | None:

@@ -201,6 +201,21 @@ def test_budgets_that_cannot_be_met_and_modules_that_do_not_exist(resnet):
         PruneChannels(macs=0.5, importance="taylor")(resnet, Context(RULES))
 
 
+def test_a_model_of_which_nothing_can_go_says_why():
+    model = REFERENCE["gru_classifier"]()
+    with pytest.raises(UsageError, match=r"no channels can be removed; .*rnn: the hidden size of a recurrent layer"):
+        PruneChannels(macs=0.5)(canonicalize(export(model.model, model.example_inputs)), BARE)
+
+
+def test_gradients_of_models_with_other_constants():
+    """Masks and indices have none."""
+    model = REFERENCE["bert"]()
+    graph = canonicalize(export(model.model, model.example_inputs))
+    data = Samples({spec.name: x.numpy() for spec, x in zip(graph.inputs, model.inputs(0, 4), strict=True)})
+    pruned = PruneChannels(parameters=0.8, importance="gradient")(graph, Context(RULES, data))
+    assert cost_of(pruned).parameters <= 0.8 * cost_of(graph).parameters
+
+
 def test_what_is_left_open_is_chosen_by_the_data_and_noted():
     assert "(taylor, global, refitted)" in PruneChannels(ratio=0.5)(network(), CONTEXT).notes[-1]
     assert "(taylor, global, refitted)" in PruneChannels(ratio=0.5)(network(), Context(RULES, training=DATA)).notes[-1]

@@ -106,7 +106,7 @@ def _distances(weight: Tensor, axis: int, _: str) -> Tensor:
 
 def _gradients(graph: Graph, channels: Channels, samples: Samples, batch_size: int) -> Mapping[str, Tensor]:
     """Root mean square gradient of each element of each weight."""
-    targets = {slot.target for slot in channels.slots}
+    targets = {slot.target for slot in channels.slots if slot.key == slot.target and slot.labels.any()}
     names = {node.name: str(node.target) for node in graph.nodes if node.op == "get_attr" and str(node.target) in targets}
     total = {target: torch.zeros_like(getattr(graph.module, target)) for target in targets}
     for _, found in _run_back(graph, samples, batch_size, frozenset(names)):
