@@ -15,6 +15,7 @@ from edgekit.debugging.knobs import FLOAT, State, in_order
 from edgekit.debugging.subject import Subject, opened
 from edgekit.debugging.trials import Bench, Trial, edge_dtype
 from edgekit.errors import GateFailed, UsageError
+from edgekit.graph import is_call, op_name
 from edgekit.ordering import QUANTIZERS
 from edgekit.preprocess import Preprocess
 from edgekit.progress import report
@@ -158,8 +159,9 @@ def fix(
     record = destination.with_name(destination.name + RECORD)
     with placed(subject.artifact.manifest.format, runtime, "host") as place:
         bench = Bench(subject, place, delegate, metric, max_drop, record)
+        first = bench.baseline()  # refuses at once what cannot be measured
         seen = diagnosed(subject, file=verifying.Subject(subject.artifact, place, delegate))
-        best = _search(bench, seen, max_drop)
+        best = _search(bench, first, seen)
         made = subject.artifact
         if best is not bench.trials[0]:
             made = bench.convert(Recipe.from_toml(best.recipe), destination, overwrite=overwrite)
@@ -174,20 +176,20 @@ def inside(trial: Trial, max_drop: float) -> bool:
     return trial.drop <= max_drop + 1e-12
 
 
-def _search(bench: Bench, seen: Diagnosis, max_drop: float) -> Trial:
+def _search(bench: Bench, first: Trial, seen: Diagnosis) -> Trial:
     """Try knob after knob on the best recipe so far; returns the first inside the budget, else the best."""
-    best = bench.baseline()
-    named = seen.ranked[0].finding
-    for knob in () if inside(best, max_drop) else in_order(() if named is None else named.knobs):
+    best, named = first, seen.ranked[0].finding
+    ops = frozenset(op_name(node) for node in bench.subject.graph.nodes if is_call(node))
+    for knob in () if inside(best, bench.max_drop) else in_order(() if named is None else named.knobs):
         recipe = Recipe.from_toml(best.recipe)
-        state = State(recipe, bench.subject.target.rules, partial(_ranked, bench.subject, recipe))
+        state = State(recipe, bench.subject.target.rules, ops, partial(_ranked, bench.subject, recipe))
         for change, other in knob.options(state):
             report(f"trying {change}", len(bench.trials))
             trial = bench.trial(knob.name, change, _with_edges(bench.subject, other))
             if trial.failure is not None and knob.tier:
                 trial = bench.trial(knob.name, f"{change}, floats in and out", _with_edges(bench.subject, other, FLOAT))
             best = trial if trial.better_than(best) else best
-            if inside(best, max_drop):
+            if inside(best, bench.max_drop):
                 return best
     return best
 

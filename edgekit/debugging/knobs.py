@@ -21,6 +21,8 @@ ON_GRIDS = ("cluster", *QUANTIZERS)
 CALIBRATIONS = ("mse", "percentile", "sensitivity", "entropy", "minmax", "moving_average")
 """Those that serve most models first."""
 FLOAT = "float32"
+NORMALIZATIONS = ("layer_norm", "rms_norm")
+"""What ``smooth`` works on, where the target has it."""
 NARROW, EIGHT = 4, 8
 """Bits."""
 
@@ -32,11 +34,13 @@ class State:
     Attributes:
         recipe: The best so far.
         rules: Of the target's format.
+        ops: Base names of the float model's operators.
         ranked: Gives the layers of what the recipe makes, the worst first; that takes a while.
     """
 
     recipe: Recipe
     rules: Rules
+    ops: frozenset[str]
     ranked: Callable[[], Sequence[LayerLoss]]
 
     @property
@@ -96,6 +100,8 @@ def _equalize(state: State) -> Options:
         elif strength != getattr(own, "strength", None):
             changed = tuple(_pass("equalize", strength=strength) if p is own else p for p in state.recipe.passes)
             yield f"channels equalized, strength {strength}", replace(state.recipe, passes=changed)
+    if state.ops & set(NORMALIZATIONS) - set(state.rules.lower) and not state.having("smooth"):
+        yield "channels behind normalizations smoothed", _before_grids(state.recipe, _pass("smooth"))
 
 
 def _bias_correction(state: State) -> Options:

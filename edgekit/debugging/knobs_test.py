@@ -32,9 +32,9 @@ def quantizer(recipe):
     return next(p for p in recipe.passes if p.name == "quantize")
 
 
-def options(name, recipe, ranked=(), target="android"):
+def options(name, recipe, ranked=(), target="android", ops=()):
     (knob,) = (k for k in KNOBS if k.name == name)
-    found = list(knob.options(State(recipe, load_target(target).rules, lambda: ranked)))
+    found = list(knob.options(State(recipe, load_target(target).rules, frozenset(ops), lambda: ranked)))
     for _, changed in found:
         check_order(changed.passes, changed.name)
         assert Recipe.from_toml(changed.to_toml()) == changed != recipe
@@ -57,6 +57,12 @@ def test_equalization_goes_before_the_grids():
     found = options("equalize", PLAIN)
     assert names(found[0][1]) == ["equalize", "quantize"]
     assert names(options("equalize", load_recipe("int8"))[0][1]) == ["equalize", "quantize", "bias_correction"]
+
+
+def test_normalizations_are_smoothed_where_the_target_has_them():
+    assert names(options("equalize", PLAIN, target="jetson", ops=("layer_norm", "add"))[-1][1]) == ["smooth", "quantize"]
+    for target, ops in (("jetson", ("add",)), ("android", ("layer_norm",))):
+        assert not any("smooth" in names(recipe) for _, recipe in options("equalize", PLAIN, target=target, ops=ops))
 
 
 def test_corrections_go_behind_the_grids_and_take_each_others_place():
