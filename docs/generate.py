@@ -13,6 +13,7 @@ from typing import Any
 
 from docs.engine_table import engine_table
 from docs.evaluator_page import evaluator
+from docs.pass_page import passes
 from edgekit.canonicalize.vocabulary import VOCABULARY
 from edgekit.targets import Rules, load_rules, load_target
 from edgekit_converters.coreml.registry import EMITTERS as COREML
@@ -135,6 +136,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "operators.md": operator_table,
     "engines.md": engine_table,
     "coreml-evaluator.md": evaluator,
+    "passes.md": passes,
 }
 
 

@@ -78,3 +78,11 @@ def test_an_unknown_pass_is_an_error():
 
 def test_plain_text_has_no_marks():
     assert plain("A key of `KINDS`, ``mild`` by default.") == "A key of KINDS, mild by default."
+
+
+@pytest.mark.parametrize("name", recipe.PASSES)
+def test_every_pass_says_what_it_takes_and_gives_where_it_is_from_and_what_its_options_are(name):
+    text = pass_text(name)
+    assert all((text.summary, text.given, text.result, text.source)), text
+    assert [option.name for option in text.options if not option.text] == []
+    assert any(character.isdigit() for character in text.source), "a source has a year"
