@@ -57,7 +57,7 @@ def test_it_is_never_larger_than_zstandard_but_for_the_head(name):
 
 
 def test_zstandard_is_named_where_it_is_smaller():
-    plain = b"".join(hashlib.sha256(bytes([i])).digest() * 1200 for i in range(3)) + np.random.default_rng(0).bytes(50_000) * 2
+    plain = b"".join(hashlib.sha256(bytes([i])).digest() * 100 for i in range(3)) + np.random.default_rng(0).bytes(33_000) * 2
     encoded = encode(plain, [0])
     assert encoded.methods == {container.ZSTANDARD: len(plain)}
     assert decode(encoded.data) == plain
