@@ -21,6 +21,9 @@ from edgekit.schemes import Scheme, parse_scheme
 from edgekit.targets import Target, load_target
 
 
+OTHER_BATCHES = "--batch for one, or for TFLite files --dim INPUT:0=1..8"
+
+
 @dataclass(frozen=True)
 class Request:
     """What `convert` was asked for, resolved.
@@ -134,7 +137,7 @@ def resolve(
         platform=device.platform,
     )
     if batches is not None and not device.open_batch:
-        raise UsageError(f"target {device.name!r} has files of one batch only", accepted="targets such as jetson", next_step="--batch")
+        raise UsageError(f"target {device.name!r} has files of one batch only", accepted="targets such as jetson", next_step=OTHER_BATCHES)
     if emitter == "vendor":
         vendor_scheme(chosen, device.format, encoding)
     if images and not device.images:
