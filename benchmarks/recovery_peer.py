@@ -1,6 +1,6 @@
 """Torch-Pruning and a plain PyTorch training after it, in the peers' environment.
 
-python -m benchmarks.recovery_peer NAME l1|group_norm OUT.json --seed N --seconds S --threads N
+python -m benchmarks.recovery_peer NAME l1|group_norm sgd|adam OUT.json --seed N --seconds S --threads N
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.recovery import FEWER, TRAINING, Run, _write
+from benchmarks.recovery import FEWER, LEARNING_RATE, TRAINING, Run, _write
 
-LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 5e-4
+SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}
 """Defaults of Torch-Pruning's own reproduction script for CIFAR-10."""
 
 STEPS = 200
@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
     parser.add_argument("importance", choices=["l1", "group_norm"])
+    parser.add_argument("optimizer", choices=["sgd", "adam"])
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=900.0)
@@ -40,7 +41,7 @@ def main() -> int:
     student: nn.Module = REFERENCE["cifar_resnet56"]().model
     fewer, parameters = _pruned(student, options.importance)
     start = _accuracy(student)
-    _train(student, teacher, options.seed, options.seconds)
+    _train(student, teacher, _optimizer(student, options.optimizer), options.seed, options.seconds)
     _write(options.out, Run(options.name, options.seed, fewer, parameters, start, _accuracy(student)))
     return 0
 
@@ -70,7 +71,13 @@ def _pruned(model: Any, importance: str) -> tuple[float, int]:
     return whole / left, int(parameters)
 
 
-def _train(student: nn.Module, teacher: nn.Module, seed: int, seconds: float) -> None:
+def _optimizer(student: nn.Module, name: str) -> torch.optim.Optimizer:
+    if name == "sgd":
+        return torch.optim.SGD(student.parameters(), **SGD)  # type: ignore[arg-type]
+    return torch.optim.AdamW(student.parameters(), LEARNING_RATE, weight_decay=0.0)
+
+
+def _train(student: nn.Module, teacher: nn.Module, optimizer: torch.optim.Optimizer, seed: int, seconds: float) -> None:
     """The loss, the batches and the schedule that edgekit's run has."""
     from edgekit.compress.training.batches import augmented, rows_of
     from edgekit.compress.training.losses import Batch
@@ -79,7 +86,7 @@ def _train(student: nn.Module, teacher: nn.Module, seed: int, seconds: float) ->
 
     images, labels = cifar_train()
     x, y = torch.from_numpy(normalized_nchw(images)), F.one_hot(torch.from_numpy(labels).long(), 10).float()
-    optimizer = torch.optim.SGD(student.parameters(), LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True)
+    largest = optimizer.param_groups[0]["lr"]
     student.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     teacher.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     budget, step, size = Budget(None, seconds), 0, int(TRAINING["batch_size"])  # type: ignore[call-overload]
@@ -87,7 +94,7 @@ def _train(student: nn.Module, teacher: nn.Module, seed: int, seconds: float) ->
         rows = rows_of(step, size, len(x), seed)
         batch = augmented(Batch([x[rows]], y[rows]), TRAINING["augment"], step, seed)  # type: ignore[arg-type]
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * rate("cosine", budget.done(step), 0.05)
+            group["lr"] = largest * rate("cosine", budget.done(step), 0.05)
         loss = _loss(student(batch.inputs[0]), _asked(teacher, batch.inputs[0]), batch.labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@ import pytest
 
 from benchmarks.recovery import LEAST, OURS, PEERS, Run, goals, table
 
-L1, NORM = PEERS
+L1, NORM, *_ = PEERS
 
 
 def run(tool: str, accuracy: float, seed: int = 0, int8: float | None = None) -> Run:
