@@ -215,6 +215,11 @@ def _check_knobs(subject: Subject) -> None:
             accepted=f"recipes with one of {', '.join(QUANTIZERS)}",
             next_step="for tables, more bits: edgekit recipes lists palettes",
         )
+    if any(part.startswith("--minShapes=") for part in subject.artifact.manifest.build):
+        raise UsageError(
+            f"{subject.artifact.path} takes any batch of a range, and a fix converts for one batch",
+            next_step="convert without --batches, fix that, and convert with its recipe.toml and --batches",
+        )
     if subject.artifact.manifest.images:
         raise UsageError(
             f"{subject.artifact.path} takes pictures, and a fix converts again from arrays",
