@@ -46,7 +46,7 @@ _OPTIONS = (
     click.option(
         "--teacher",
         metavar="MODEL",
-        help="Model whose answers are imitated: 'self' is MODEL as it was, 'none' trains on labels alone.  [default: self]",
+        help="Whose answers are imitated: 'self' for MODEL as it was (the default), another model, or 'none' for labels alone.",
     ),
     click.option("--epochs", type=click.IntRange(1), help="Times the training data are used."),
     click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time training may take."),

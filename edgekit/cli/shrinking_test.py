@@ -81,9 +81,10 @@ def test_a_required_gain_fails_where_none_is_measured(place, capfd):
 
 @pytest.mark.slow
 def test_several_targets_each_prune_and_measure(place, capfd):
-    assert convert("--macs", "0.5", "--unpruned", "whole", "--recipe", "two=float32", target="./one.toml,./two.toml") == 0
+    training = ["--recover", "data.npz", "--epochs", "1", "--checkpoints", "training"]
+    assert convert("--macs", "0.5", "--unpruned", "whole", *training, "--recipe", "two=float32", target="./one.toml,./two.toml") == 0
     out = capfd.readouterr().out
-    assert out.count("no measured gain") == 2 and "pruned_int8" in out and "pruned_float32" in out
+    assert out.count("no measured gain") == 2 and "pruned_trained_int8" in out and "pruned_trained_float32" in out
     assert {path.name for path in (place / "whole").iterdir()} == {"one", "two"}
 
 
