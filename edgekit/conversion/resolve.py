@@ -20,7 +20,6 @@ from edgekit.recipes import load_recipe
 from edgekit.schemes import Scheme, parse_scheme
 from edgekit.targets import Target, load_target
 
-
 OTHER_BATCHES = "--batch for one, or for TFLite files --dim INPUT:0=1..8"
 
 
