@@ -117,12 +117,12 @@ class PruneChannels:
             DataError: An importance of data has none, or they do not fit the model.
         """
         check_modules(graph, (*self.overrides, *self.keep), "overrides and keep of prune_channels")
-        channels, chosen = find_channels(graph), self._resolved(context)
+        channels, settled = find_channels(graph), self._resolved(context)
         free = [group for group in channels.removable if self._may_go(group)]
-        gone = chosen._chosen(graph, channels, free, chosen._measured(graph, channels, free, context))
-        result = chosen._without(graph, channels, gone, context) if gone else graph
+        gone = settled._chosen(graph, channels, free, settled._measured(graph, channels, free, context))
+        result = settled._without(graph, channels, gone, context) if gone else graph
         there = sum(len(group.channels) for group in free)
-        by = ", ".join([str(chosen.importance), str(chosen.scope), *(["refitted"] if chosen.refit and gone else [])])
+        by = ", ".join([str(settled.importance), str(settled.scope), *(["refitted"] if settled.refit and gone else [])])
         how = f"{len(gone):,} of {there:,} channels removed ({by})"
         return result.noting(f"{self.name}: {how}; {_changes(cost_of(graph), cost_of(result))}")
 

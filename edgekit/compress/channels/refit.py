@@ -24,7 +24,7 @@ from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
 from edgekit.data import Samples
 from edgekit.graph import Graph, argument, constant, constant_value, constraints_of, finish, is_call, op_name
 
-RIDGE = 0.01
+RIDGE = 0.1
 """What a change of a weight costs, in shares of the mean squared input."""
 
 _Kept = Mapping[tuple[str, int], np.ndarray]
