@@ -200,6 +200,13 @@ class ReadsBack(Protocol):
         """Every constant that an operator uses, by its name in the file, decompressed by code that shares nothing with the writer."""
 
 
+class Inexact(Protocol):
+    """A runtime whose convolutions are further from the products and sums they stand for than rounding explains (Winograd's algorithm)."""
+
+    convolution_error: float
+    """Relative error of a convolution with several taps, root mean square, as measured on single ones."""
+
+
 class LayeredRuntime(Runtime, Protocol):
     """A runtime that gives what a file computes inside, for `edgekit.verification.layers`."""
 

@@ -205,7 +205,7 @@ def _checked(
 
     runtime = _runtime(request)
     check_weights(runtime, folder / emitted.model_file, emitted)
-    expected = expect(graph, inputs, request.encoding.compute)
+    expected = expect(graph, inputs, request.encoding.compute, getattr(runtime, "convolution_error", 0.0))
     try:
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, expected=expected)
     except Untraced as error:
@@ -237,7 +237,8 @@ def _fill_by_vendor(
         runtime = _runtime(request)
         check(runtime, folder / emitted.model_file, emitted, request.encoding, inputs=inputs, expected=expect_roughly(graph, inputs))
         check_room(request.target, folder / emitted.model_file, runtime)
-    return _settled(emitted, graph, request), counted(whole, graph) if prunes(request.recipe) else None
+    told = graph.noting(*request.encoding.untold("the vendor's files"))
+    return _settled(emitted, told, request), counted(whole, graph) if prunes(request.recipe) else None
 
 
 def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) -> tuple[Graph, Gains | None]:

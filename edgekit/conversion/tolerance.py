@@ -8,6 +8,7 @@ and how far that moves its outputs is what a file may differ by.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, fx
 
 from edgekit.conversion.expected import UNSTABLE, Expected, distance
 from edgekit.conversion.running import run_graph
-from edgekit.graph import Graph, grid_of, is_call, op_name
+from edgekit.graph import Graph, grid_of, is_call, op_name, shape_of
 
 FLOAT_ERROR = {"float32": 2.0**-18, "float16": 2.0**-12}
 """Relative error of a float operator: sums of thousands of products in another order; in half precision, its last bit."""
@@ -30,18 +31,20 @@ DRAWS = 8
 SMALL = 64
 
 
-def expect(graph: Graph, inputs: Mapping[str, np.ndarray], compute: str = "float32") -> Expected:
+def expect(graph: Graph, inputs: Mapping[str, np.ndarray], compute: str = "float32", convolutions: float = 0.0) -> Expected:
     """Run the final graph on samples, as it is and disturbed.
 
     Args:
         graph: Quantized or not.
         inputs: Samples by input name.
         compute: What the file's float operators compute in.
+        convolutions: Relative error of convolutions with several taps, where the runtime computes them less exactly than other operators
+            (`edgekit.plugins.Inexact`).
     """
     outputs = run_graph(graph, inputs, "predicting the file's outputs")
     draws = DRAWS if min(v.size for v in outputs.values()) < SMALL else 1
     jittered = [
-        run_graph(graph, inputs, "measuring how rounding spreads", run=_Jittered(graph.module, i, FLOAT_ERROR[compute]).run)
+        run_graph(graph, inputs, "measuring how rounding spreads", run=_Jittered(graph.module, i, FLOAT_ERROR[compute], convolutions).run)
         for i in range(draws)
     ]
     spread = {name: float(np.sqrt(np.mean([distance(j[name], v) ** 2 for j in jittered]))) for name, v in outputs.items()}
@@ -74,9 +77,10 @@ def _floors(graph: Graph, outputs: Mapping[str, np.ndarray], share: float) -> di
 class _Jittered(fx.Interpreter):
     """Runs a graph with an error at every operator: half a step, uniformly, where it rounds; a relative `error` elsewhere."""
 
-    def __init__(self, module: fx.GraphModule, seed: int, error: float) -> None:
+    def __init__(self, module: fx.GraphModule, seed: int, error: float, convolutions: float = 0.0) -> None:
         super().__init__(module)
         self.error = error
+        self.convolutions = convolutions
         self.generator = torch.Generator().manual_seed(seed)
 
     def run_node(self, n: fx.Node) -> Any:
@@ -92,15 +96,21 @@ class _Jittered(fx.Interpreter):
         if op_name(n) == "fake_quantize_dynamic" or _rounds_at_run_time(n):
             args = (self._shifted(args[0], _dynamic_steps(args[0])), *args[1:])
         result = self.call_function(n.target, args, dict(kwargs))
-        return tuple(map(self._disturbed, result)) if isinstance(result, tuple) else self._disturbed(result)
+        error = max(self.error, self.convolutions) if _has_taps(n) else self.error
+        return tuple(self._disturbed(r, error) for r in result) if isinstance(result, tuple) else self._disturbed(result, error)
 
-    def _disturbed(self, result: Any) -> Any:
+    def _disturbed(self, result: Any, error: float) -> Any:
         if isinstance(result, Tensor) and result.is_floating_point():
-            return result * (1 + self.error * torch.randn(result.shape, generator=self.generator))
+            return result * (1 + error * torch.randn(result.shape, generator=self.generator))
         return result
 
     def _shifted(self, value: Tensor, step: float | Tensor) -> Tensor:
         return value + (torch.rand(value.shape, generator=self.generator) - 0.5) * step
+
+
+def _has_taps(n: fx.Node) -> bool:
+    """Whether a call is a convolution whose kernel has several taps."""
+    return op_name(n) == "convolution" and math.prod(shape_of(n.args[1])[2:]) > 1  # type: ignore[arg-type]
 
 
 def _rounds_at_run_time(n: fx.Node) -> bool:

@@ -51,3 +51,12 @@ def test_choices_are_compared_by_share():
     assert distance(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == pytest.approx(2**0.5)
     assert distance(np.zeros((0, 3)), np.zeros((0, 3))) == 0
     assert distance(np.array([1.0, np.nan, np.inf]), np.array([1.0, 2.0, np.inf])) == 0
+
+
+@pytest.mark.parametrize("kernel, wider", [(3, True), (1, False)])
+def test_convolutions_of_several_taps_may_be_less_exact_where_a_runtime_says_so(kernel, wider):
+    draw = torch.Generator().manual_seed(0)
+    weight, x = torch.randn(4, 4, kernel, kernel, generator=draw), torch.randn(1, 4, 12, 12, generator=draw)
+    graph = graph_of(lambda x, w: aten.convolution.default(x, w, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1), [x], w=weight)
+    exact, loose = (expect(graph, {"x0": x.numpy()}, convolutions=error).tolerance["y0"] for error in (0.0, 2.0**-10))
+    assert (loose > 10 * exact) == wider
