@@ -4,9 +4,9 @@ python -m benchmarks.gains [--model NAME]... [--macs SHARE] [--quick] [--out bui
 
 Each model is converted for target android as int8, whole and with channels removed (8-aligned, as the target wants them) until at most
 1 / 2.1 of its multiply-accumulates are left, spread in each of the ways that ``prune_channels`` has. Nothing is trained: neither sizes nor
-times depend on the values of weights, so this says nothing about accuracy. Beside them stands the same share of weights set to zero without
-removing them: a smaller download, no faster. Kernels compute 16 output channels at once, so 24 cost what 32 do: multiply-accumulates that are
-gone are not all time that is gone, and which way is fastest is a property of the model.
+times depend on the values of weights, so this says nothing about accuracy. Beside them stands the same share of weights set to zero
+without removing them: a smaller download, no faster. Kernels compute 16 output channels at once, so 24 cost what 32 do: not all
+multiply-accumulates that are gone are time that is gone, and which way is fastest is a property of the model.
 """
 
 from __future__ import annotations
