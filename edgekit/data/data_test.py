@@ -209,3 +209,12 @@ def test_image_folders_that_cannot_be_used(tmp_path):
 def test_limit_must_be_positive():
     with pytest.raises(EdgekitError, match="limit"):
         read_samples(images(), IMAGE, limit=0)
+
+
+def test_spread_samples_are_at_even_distances_with_their_labels():
+    samples = Samples({"image": images(7)}, np.arange(7), ("a", "b"))
+    some = samples.spread(3)
+    assert some.labels.tolist() == [0, 3, 6] and some.classes == ("a", "b")
+    np.testing.assert_array_equal(some.inputs["image"], samples.inputs["image"][[0, 3, 6]])
+    assert len(samples.spread(7)) == len(samples.spread(99)) == 7
+    assert samples.spread(1).labels.tolist() == [0]

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx
 
@@ -91,5 +90,4 @@ def affordable(graph: Graph, samples: Samples) -> tuple[Samples, int]:
     """Samples at even distances, `WORK` elements of activations in all but `FEWEST` at least, and how many to run at once."""
     elements = sum(n.meta["val"].numel() for n in graph.nodes if n.op == "call_function" and isinstance(n.meta["val"], Tensor))
     wanted = min(len(samples), max(FEWEST, WORK // max(elements, 1)))
-    rows = np.linspace(0, len(samples) - 1, wanted).round().astype(int)
-    return Samples({name: values[rows] for name, values in samples.inputs.items()}), max(1, min(wanted, ALIVE // max(elements, 1)))
+    return samples.spread(wanted), max(1, min(wanted, ALIVE // max(elements, 1)))
