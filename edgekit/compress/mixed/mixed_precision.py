@@ -13,7 +13,7 @@ import torch
 from edgekit.compress.budget import least
 from edgekit.compress.cluster.agreement import answers, parted
 from edgekit.compress.mixed.losses import rounding_losses
-from edgekit.compress.mixed.rungs import Rung, kernel_modules, ladder, roundings
+from edgekit.compress.mixed.rungs import Rung, edge_modules, kernel_modules, ladder, roundings
 from edgekit.compress.overrides import for_module
 from edgekit.compress.quantize import Quantize
 from edgekit.compress.quantize.calibrate import batches
@@ -38,7 +38,9 @@ class MixedPrecision:
     Given: a lowered float graph.
     Result: what ``quantize`` gives with those overrides; a note says which modules were raised, and what was measured. Each candidate is
     quantized as a whole and measured on samples that took no part in its calibration: validation data, else the last third of the
-    calibration data. Passes that follow (``bias_correction``, ``adaround``) only come nearer to float.
+    calibration data. Modules that read the model's inputs or write its outputs keep `scheme`, so that these keep their dtypes;
+    `overrides` raises them (with ``input_dtype`` and ``output_dtype`` of the recipe). Passes that follow (``bias_correction``,
+    ``adaround``) only come nearer to float.
     Source: Yao et al. 2021, "HAWQ-V3: dyadic neural network quantization", section 3.3, with measured losses in the place of curvature.
 
     Exactly one of `max_drop`, `min_agreement` and `min_sqnr` is given.
@@ -99,7 +101,7 @@ class MixedPrecision:
         trial = Context(context.rules, seen, context.alignment)
         base = Quantize(self.scheme, self.calibration, overrides=self.overrides)(graph, trial)
         modules = kernel_modules(base)
-        fixed = {path for path in modules if for_module(path, None, self.overrides) is not None}
+        fixed = edge_modules(base) | {path for path in modules if for_module(path, None, self.overrides) is not None}
         rungs = [Rung()]
         if measure(base) < wanted:
             rungs = ladder(base, roundings(base, rounding_losses(base, seen), fixed), self.fallbacks)

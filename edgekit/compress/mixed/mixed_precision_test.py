@@ -6,7 +6,7 @@ import torch
 
 from edgekit.compress.mixed import MixedPrecision
 from edgekit.compress.mixed.losses import rounding_losses
-from edgekit.compress.mixed.rungs import Rounding, ladder, roundings
+from edgekit.compress.mixed.rungs import Rounding, edge_modules, ladder, roundings
 from edgekit.compress.quantize import Quantize
 from edgekit.compress.roundings import is_rounding
 from edgekit.data import Samples
@@ -79,7 +79,7 @@ def test_nothing_is_raised_where_int8_serves():
     assert "no module had to be raised" in raised(found) and grids(found) == {"int8"}
 
 
-@pytest.mark.parametrize("budget", [{"max_drop": 0.0}, {"min_agreement": 1.0}])
+@pytest.mark.parametrize("budget", [{"max_drop": 0.05}, {"min_agreement": 0.95}])
 def test_budgets_of_answers(budget):
     found = MixedPrecision(**budget, fallbacks=("float32",))(network(), CONTEXT)
     assert "of 40 samples" in raised(found) and "int16" not in grids(found)
@@ -130,6 +130,15 @@ def test_losses_are_those_of_one_rounding_alone():
     assert rounding_losses(graph, CONTEXT.calibration) == {}
 
 
+def test_modules_at_the_edges_keep_their_width_unless_the_user_raises_them():
+    graph = Quantize("w8a8")(network(), CONTEXT)
+    assert edge_modules(graph) == {"first", "head"}
+    with pytest.raises(UsageError):
+        MixedPrecision(min_sqnr=60.0)(network(), CONTEXT)
+    found = MixedPrecision(min_sqnr=60.0, overrides={"first": "float32", "head": "float32"}, fallbacks=("float32",))(network(), CONTEXT)
+    assert "'second'" in raised(found) and not grids(found)
+
+
 def test_each_rung_raises_more():
     graph = Quantize("w8a8")(network(), CONTEXT)
     rungs = ladder(graph, roundings(graph, rounding_losses(graph, CONTEXT.calibration), ()), ("w8a16", "float32"))
@@ -160,7 +169,7 @@ def test_a_rounding_goes_only_where_all_its_kernels_are_raised():
         ({"max_drop": 0.1, "fallbacks": ("fp16",)}, "fallbacks are"),
         ({"max_drop": 0.1, "fallbacks": ()}, "fallbacks are"),
         ({"max_drop": 0.1, "calibration": "mean"}, "unknown calibration"),
-        ({"max_drop": 0.1, "overrides": {"a": "w3"}}, "unknown quantization scheme"),
+        ({"max_drop": 0.1, "overrides": {"a": "w9"}}, "unknown quantization scheme"),
     ],
 )
 def test_bad_options(options, message):

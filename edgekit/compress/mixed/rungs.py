@@ -64,6 +64,13 @@ def kernel_modules(graph: Graph) -> set[str]:
     return {module_path(n) for n in graph.nodes if is_call(n) and not is_rounding(n) and not _absorbed(n)}
 
 
+def edge_modules(graph: Graph) -> set[str]:
+    """Module paths of the kernels that read the graph's inputs or write its outputs: their width is that of the edge."""
+    inputs = [reader for n in graph.nodes if n.op == "placeholder" for reader in _readers(n)]
+    outputs = [writer for n in graph.nodes if n.op == "output" for value in n.all_input_nodes for writer in _writers(unrounded(value))]
+    return {module_path(n) for n in (*inputs, *outputs)}
+
+
 def ladder(graph: Graph, found: Sequence[Rounding], fallbacks: Sequence[str]) -> list[Rung]:
     """Assignments from none raised to all.
 
