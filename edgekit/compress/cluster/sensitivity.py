@@ -10,10 +10,8 @@ are probabilities count by the divergence of the distribution (`edgekit.compress
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, fx
 
@@ -67,5 +65,4 @@ def _some(graph: Graph, samples: Samples) -> Samples:
     """Samples at even distances, as many as `WORK` allows."""
     elements = sum(n.meta["val"].numel() for n in graph.nodes if n.op == "call_function" and isinstance(n.meta["val"], Tensor))
     wanted = min(len(samples), max(FEWEST, WORK // max(elements, 1)))
-    rows = np.linspace(0, len(samples) - 1, wanted).round().astype(int)
-    return replace(samples, inputs={name: values[rows] for name, values in samples.inputs.items()}, labels=None)
+    return samples.spread(wanted)
