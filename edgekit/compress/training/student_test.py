@@ -15,6 +15,7 @@ from edgekit.conversion.lowering import lower
 from edgekit.errors import UsageError
 from edgekit.graph import aten, constant_value, grid_of
 from edgekit.recipe import Context
+from edgekit.targets import load_rules
 from edgekit.testing.graphs import graph_of
 from edgekit.testing.quantizing import RULES, data, quantized, small_net, weights
 from edgekit.testing.reference import REFERENCE
@@ -35,7 +36,7 @@ def close(student: Student, graph, inputs, tolerance: float = 1e-4) -> None:
 
 
 KINDS = [
-    "kws_dscnn", "cifar_resnet20", "vit", "bert", "gru_classifier", "bilstm_classifier", "unet", "audio1d", "detector", "keras_lstm",
+    "kws_dscnn", "cifar_resnet20", "bert", "gru_classifier", "bilstm_classifier", "unet", "audio1d", "detector", "keras_lstm",
     "keras_two_headed",
 ]  # fmt: skip
 """Of the reference set, one of each kind of network: all of it trains, and takes minutes."""
@@ -58,8 +59,9 @@ def test_reference_models_train(name):
 @pytest.mark.parametrize("batch_norm", [True, False])
 @pytest.mark.parametrize("target", ["litert", "coreml"])
 def test_lowered_pruned_and_clustered_graphs_train(batch_norm, target):
-    graph = Prune(sparsity=0.5)(classifier(), Context(RULES))
-    graph = Cluster(bits=2)(lower(graph, RULES), Context(RULES))
+    rules = load_rules(target)
+    graph = Prune(sparsity=0.5)(classifier(), Context(rules))
+    graph = Cluster(bits=2)(lower(graph, rules), Context(rules))
     inputs = [torch.from_numpy(stripes(8).inputs["x0"])]
     close(Student(graph, inputs, batch_norm=batch_norm), graph, inputs, 1e-6)
 
