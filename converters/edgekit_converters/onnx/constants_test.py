@@ -15,7 +15,11 @@ from edgekit.testing.graphs import graph_of
 
 def test_a_constant_that_was_changed_is_found(tmp_path):
     weight = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
-    graph = graph_of(lambda x, w: aten.linear.default(x, w), [torch.zeros(1, 8)], "head", w=weight)
+
+    def head(x, w):
+        return aten.linear.default(x, w)
+
+    graph = graph_of(head, [torch.zeros(1, 8)], "head", w=weight)
     emitted, runtime = plugins.load("converters", "onnx").emit(graph, tmp_path, Encoding()), plugins.load("runtimes", "onnxruntime")
     path = tmp_path / emitted.model_file
     check_weights(runtime, path, emitted)
