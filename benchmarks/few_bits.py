@@ -2,10 +2,11 @@
 
 python -m benchmarks.few_bits [--only PART]... [--seeds 3] [--out build/bench-few-bits]
 
-Files are written for target android and run in LiteRT on the 1000 CIFAR-10 test images. A seed draws the 200 calibration images, without
-labels, from the 4000 training images. The anomaly detector's clips are not in the data folder: its samples come from itself,
-as the chain x ← model(x) + noise whose samples a denoising autoencoder models (Bengio et al. 2013, "Generalized denoising auto-encoders as
-generative models", section 3.1), so its figures tell how well factors imitate this model, not how well it detects.
+Files are written for target android and run in LiteRT on the 1000 CIFAR-10 test images. Seed 0 calibrates on the first 200 of the 4000
+training images, without labels, as everything else here does; the others draw 200 of them. The anomaly detector's clips are not in the
+data folder: its samples come from itself, as the chain x ← model(x) + noise whose samples a denoising autoencoder models (Bengio et al.
+2013, "Generalized denoising auto-encoders as generative models", section 3.1), so its figures tell how well factors imitate this model, not
+how well it detects.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,25 +110,20 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _int8(seeds: int, out: Path) -> list[Row]:
-    rows = [
-        _images("ic_resnet8", "float32", load_recipe("float32"), 1, out),
-        _images("ic_resnet8", "int8", load_recipe("int8"), seeds, out),
-    ]
-    return [rows[0], replace(rows[1], least=0.880)]
+def _int8(seeds: int, out: Path) -> Iterator[Row]:
+    yield _images("ic_resnet8", "float32", load_recipe("float32"), 1, out)
+    yield replace(_images("ic_resnet8", "int8", load_recipe("int8"), seeds, out), least=0.880)
 
 
-def _four_bits(seeds: int, out: Path) -> list[Row]:
+def _four_bits(seeds: int, out: Path) -> Iterator[Row]:
     nearest = (pass_class("equalize")(), pass_class("quantize")(scheme="w4a8"))
-    gradient = (*nearest, pass_class("adaround")(method="gradient"))
-    rows = [
-        _images("cifar_resnet20", "float32", load_recipe("float32"), 1, out),
-        _images("cifar_resnet20", "W4A8, to nearest", Recipe("nearest", nearest), seeds, out),
-        _images("cifar_resnet20", "W4A8, corrected biases", Recipe("biases", (*nearest, pass_class("bias_correction")())), seeds, out),
-        _images("cifar_resnet20", "W4A8, AdaRound by gradients", Recipe("gradient", gradient), seeds, out),
-        _images("cifar_resnet20", "W4A8, AdaRound by coordinates (`int8x4`)", load_recipe("int8x4"), seeds, out),
-    ]
-    return [*rows[:3], *(replace(row, least=0.900) for row in rows[3:])]
+    gradient = Recipe("gradient", (*nearest, pass_class("adaround")(method="gradient")))
+    biases = Recipe("biases", (*nearest, pass_class("bias_correction")()))
+    yield _images("cifar_resnet20", "float32", load_recipe("float32"), 1, out)
+    yield _images("cifar_resnet20", "W4A8, to nearest", Recipe("nearest", nearest), seeds, out)
+    yield _images("cifar_resnet20", "W4A8, corrected biases", biases, seeds, out)
+    for what, recipe in (("coordinates (`int8x4`)", load_recipe("int8x4")), ("gradients", gradient)):
+        yield replace(_images("cifar_resnet20", f"W4A8, AdaRound by {what}", recipe, seeds, out), least=0.900)
 
 
 def _images(name: str, what: str, recipe: Recipe, seeds: int, out: Path) -> Row:
@@ -142,7 +138,8 @@ def _images(name: str, what: str, recipe: Recipe, seeds: int, out: Path) -> Row:
     graph = edgekit.load(reference.model, reference.example_inputs)
     figures, seconds, size = [], [], 0
     for seed in range(seeds):
-        chosen = np.sort(np.random.default_rng(seed).choice(TRAINING, IMAGES, replace=False))
+        drawn = np.random.default_rng(seed).choice(TRAINING, IMAGES, replace=False)
+        chosen = np.sort(drawn) if seed else np.arange(IMAGES)
         start = time.perf_counter()
         folder = out / f"{name}-{recipe.name}-{seed}"
         made = edgekit.convert(graph, recipe=recipe, calibration=ready(cifar_train()[0][chosen]), out=folder, overwrite=True)
@@ -153,7 +150,7 @@ def _images(name: str, what: str, recipe: Recipe, seeds: int, out: Path) -> Row:
     return Row(name, what, "accuracy", tuple(figures), size, tuple(seconds))
 
 
-def _low_rank(seeds: int, out: Path) -> list[Row]:
+def _low_rank(seeds: int, out: Path) -> Iterator[Row]:
     """Reconstruction errors of the detector in half of its parameters, in shares of its own."""
     from edgekit.compress.costs import cost_of
     from edgekit.data import Samples
@@ -165,7 +162,6 @@ def _low_rank(seeds: int, out: Path) -> list[Row]:
     reference = REFERENCE["ad_fc_autoencoder"]()
     graph = edgekit.load(reference.model, reference.example_inputs)
     (spec,) = graph.inputs
-    rows = []
     for what, data in (("half of the parameters, low rank, without data", False), ("half of the parameters, low rank", True)):
         figures, seconds, left = [], [], 0
         for seed in range(seeds):
@@ -177,8 +173,7 @@ def _low_rank(seeds: int, out: Path) -> list[Row]:
             figures.append(_error(made, unseen) / _error(graph, unseen))
             left = cost_of(made).parameters
         measure = "reconstruction error, shares of float's"
-        rows.append(Row("ad_fc_autoencoder", what, measure, tuple(figures), 4 * left, tuple(seconds), None, 1.05 if data else None))
-    return rows
+        yield Row("ad_fc_autoencoder", what, measure, tuple(figures), 4 * left, tuple(seconds), None, 1.05 if data else None)
 
 
 def _chain(graph: Any, count: int, seed: int) -> np.ndarray:
@@ -196,7 +191,7 @@ def _error(graph: Any, samples: np.ndarray) -> float:
     return float(np.mean([np.square(graph(torch.from_numpy(row[None]))[0].numpy() - row).mean() for row in samples]))
 
 
-PARTS: dict[str, Callable[[int, Path], list[Row]]] = {"int8": _int8, "w4a8": _four_bits, "low-rank": _low_rank}
+PARTS: dict[str, Callable[[int, Path], Iterator[Row]]] = {"int8": _int8, "w4a8": _four_bits, "low-rank": _low_rank}
 
 
 def _options() -> argparse.Namespace:
