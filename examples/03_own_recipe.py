@@ -7,7 +7,7 @@ import torch
 from digits import digits, train_pytorch
 
 import edgekit
-from edgekit.recipes import recipe_names
+from edgekit.recipes import load_recipe, recipe_names
 
 MINE = """\
 schema = "edgekit.recipe/1"
@@ -28,8 +28,16 @@ model = train_pytorch(data, epochs=4)
 example = (torch.zeros(1, 1, 8, 8),)
 graph = edgekit.load(model, example)  # exported once, converted often
 
-recipes = {name: name for name in recipe_names()} | {"mine": edgekit.Recipe.from_toml(MINE)}
-for name, recipe in recipes.items():
-    artifact = edgekit.convert(graph, recipe=recipe, calibration=data.train[:200, None], out=f"build/examples/03_{name}", overwrite=True)
+recipes = [load_recipe(name) for name in recipe_names()] + [edgekit.Recipe.from_toml(MINE)]
+for recipe in recipes:
+    trains = any(step.name == "fine_tune" for step in recipe.passes)
+    artifact = edgekit.convert(
+        graph,
+        recipe=recipe,
+        calibration=data.train[:200, None],
+        training=(data.train[:, None], data.train_labels) if trains else None,
+        out=f"build/examples/03_{recipe.name}",
+        overwrite=True,
+    )
     verdict = edgekit.verify(artifact, graph, data=(data.test[:, None], data.test_labels))
-    print(f"{name:13} {artifact.model_file.stat().st_size:7,} bytes, accuracy {verdict.metric.artifact}")
+    print(f"{recipe.name:18} {artifact.model_file.stat().st_size:7,} bytes, accuracy {verdict.metric.artifact}")

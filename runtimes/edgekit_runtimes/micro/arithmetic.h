@@ -10,31 +10,34 @@ void *memcpy(void *, const void *, size_t);
 void *memmove(void *, const void *, size_t);
 void *memset(void *, int, size_t);
 
-static inline int32_t clamp(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
+/* Whatever else the firmware has: what a compiler inlines by its own measure changes with the number of kernels. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE int32_t clamp(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
 
 /* (SaturatingRoundingDoublingHighMul) */
-static inline int32_t high_product(int32_t a, int32_t b) {
+INLINE int32_t high_product(int32_t a, int32_t b) {
   if (a == b && a == INT32_MIN) return INT32_MAX;
   int64_t product = (int64_t)a * b;
   return (int32_t)((product + (product >= 0 ? 1 << 30 : 1 - (1 << 30))) / (1ll << 31));
 }
 
 /* (RoundingDivideByPOT) */
-static inline int32_t divided_by_power(int32_t x, int exponent) {
+INLINE int32_t divided_by_power(int32_t x, int exponent) {
   int32_t mask = (int32_t)((1ll << exponent) - 1), remainder = x & mask, threshold = (mask >> 1) + (x < 0);
   return (x >> exponent) + (remainder > threshold);
 }
 
 /* (MultiplyByQuantizedMultiplier) */
-static inline int32_t scaled(int32_t x, int32_t multiplier, int shift) {
+INLINE int32_t scaled(int32_t x, int32_t multiplier, int shift) {
   int left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
   return divided_by_power(high_product(x * (1 << left), multiplier), right);
 }
 
-static inline int32_t rounded_quotient(int32_t sum, int32_t count) { return (sum + (sum > 0 ? count / 2 : -(count / 2))) / count; }
+INLINE int32_t rounded_quotient(int32_t sum, int32_t count) { return (sum + (sum > 0 ? count / 2 : -(count / 2))) / count; }
 
 /* (SaturatingRoundingMultiplyByPOT, exponent > 0) */
-static inline int32_t times_power(int32_t x, int exponent) {
+INLINE int32_t times_power(int32_t x, int exponent) {
   int32_t threshold = (int32_t)((1ll << (31 - exponent)) - 1);
   return x > threshold ? INT32_MAX : x < -threshold ? INT32_MIN : x * (1 << exponent);
 }

@@ -16,7 +16,7 @@ typedef struct {
 
 enum Kind { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, COPY, MUL, TABLE, RESIZE_BILINEAR, KINDS };
 
-static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t x_offset) {
+INLINE int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t x_offset) {
   int32_t sum = 0;
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
   uint32_t offsets = (uint32_t)(x_offset & 0xffff) * 0x10001u;
@@ -24,8 +24,8 @@ static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t x
     uint32_t xs, ws;
     __builtin_memcpy(&xs, x, 4);
     __builtin_memcpy(&ws, w, 4);
-    sum = __smlad(__sadd16(__sxtb16(xs), offsets), __sxtb16(ws), sum);
-    sum = __smlad(__sadd16(__sxtb16(xs >> 8 | xs << 24), offsets), __sxtb16(ws >> 8 | ws << 24), sum);
+    sum = __smlad(__sxtab16(offsets, xs), __sxtb16(ws), sum);
+    sum = __smlad(__sxtab16(offsets, xs >> 8 | xs << 24), __sxtb16(ws >> 8 | ws << 24), sum);
   }
 #endif
   for (; n > 0; n--) sum += (*x++ + x_offset) * *w++;
