@@ -40,9 +40,6 @@ FEWER = 2.1
 LEAST, LOST = 0.900, 0.005
 """Accuracy wanted, and what int8 may take from it."""
 
-LEARNING_RATE = 3e-3
-"""Of Adam; chosen on training data that were held out."""
-
 TRAINING = {"losses": {"soft": 1.0, "labels": 1.0}, "temperature": 4.0, "batch_size": 32, "augment": ("flip", "shift")}
 """What all have in common."""
 
@@ -123,6 +120,7 @@ def ours(seed: int, seconds: float, threads: int, folder: Path) -> Run:
     import edgekit
     from edgekit.compress.costs import cost_of
     from edgekit.compress.prune_channels import PruneChannels
+    from edgekit.compress.shrinking import AFTER_REFIT
     from edgekit.compress.training import FineTune
     from edgekit.recipe import Context
     from edgekit.targets import load_target
@@ -135,7 +133,7 @@ def ours(seed: int, seconds: float, threads: int, folder: Path) -> Run:
     samples = edgekit.Samples({graph.inputs[0].name: normalized_nchw(images)}, labels.astype(np.int64))
     context = Context(load_target("android").rules, samples.first(200), training=samples, teacher=graph)
     pruned = PruneChannels(macs=1 / FEWER, importance="taylor", scope="global", alignment=1)(graph, context)
-    step = FineTune(seconds=seconds, learning_rate=LEARNING_RATE, held_out=0.0, seed=seed, **TRAINING)  # type: ignore[arg-type]
+    step = FineTune(seconds=seconds, held_out=0.0, seed=seed, **AFTER_REFIT, **TRAINING)  # type: ignore[arg-type]
     tuned = step(pruned, context)
     artifact = edgekit.convert(tuned, "android", recipe="int8", calibration=samples.first(200), out=folder, overwrite=True)
     before, after = cost_of(graph), cost_of(tuned)

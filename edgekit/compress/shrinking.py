@@ -23,6 +23,12 @@ from edgekit.targets import Target
 
 PRUNE, TRAIN = PruneChannels.name, FineTune.name
 
+AFTER_REFIT: Mapping[str, Any] = {"learning_rate": 1e-4, "batch_norm": False}
+"""How to train what ``prune_channels`` leaves, unless told otherwise: its layers are refitted and nearly right, which larger steps and
+statistics of batches lose again. cifar_resnet56 with 2.1 times fewer multiply-accumulates, 40 seconds on 3,500 images, accuracy on 500
+others: 0.952 before, 0.962 so; 0.954 at three times that rate, 0.464 at ten times; with batch statistics 0.820 and 0.890.
+"""
+
 
 def target_recipe(target: Target, *, trained: bool) -> Recipe:
     """A target's default recipe: the one for models that may be trained where it has such, and there are data to train on."""
@@ -37,8 +43,9 @@ def shrunk(
     Args:
         recipe: What is done besides.
         pruning: Options of ``prune_channels``; None to remove nothing.
-        training: Options of ``fine_tune``, which goes after the last pass that prunes, or to the end where none does: then what is trained
-            are clustered or rounded weights. A recipe that has ``fine_tune`` keeps its places and takes these options. None not to train.
+        training: Options of ``fine_tune``, over `AFTER_REFIT` where `pruning` is given; it goes after the last pass that prunes, or to the
+            end where none does: then what is trained are clustered or rounded weights. A recipe that has ``fine_tune`` keeps its places and
+            takes these options. None not to train.
         rounds: Channels are removed in so many rounds, with training after each, which takes an equal share of the epochs or seconds.
 
     Raises:
@@ -46,6 +53,8 @@ def shrunk(
             work in this order.
     """
     passes = recipe.passes
+    if pruning is not None and training is not None:
+        training = {**AFTER_REFIT, **training}
     if pruning is not None and _has(passes, PRUNE):
         raise UsageError(f"recipe {recipe.name!r} has its own {PRUNE}", accepted="a budget, or a recipe that prunes channels; not both")
     if rounds != 1:
