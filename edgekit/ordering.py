@@ -30,28 +30,13 @@ CORRECTIONS = ("bias_correction", "adaround")
 
 
 @dataclass(frozen=True)
-class Clash:
-    """Passes that cannot follow others.
+class Rule:
+    """What passes have to do with those before them.
 
     Attributes:
         late: These,
         early: after any of these.
-        reason: Why, as the end of a sentence.
-    """
-
-    late: tuple[str, ...]
-    early: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True)
-class Need:
-    """Passes that mean something after others only.
-
-    Attributes:
-        late: These,
-        early: after one of these.
-        reason: Why, as the end of a sentence.
+        reason: Why they must be there, or must not, as the end of a sentence.
     """
 
     late: tuple[str, ...]
@@ -60,19 +45,22 @@ class Need:
 
 
 CLASHES = (
-    Clash(("prune",), SHARING, "a table of few values need not hold zero; cluster leaves what is zero before it at zero"),
-    Clash(REMOVING, SHARING, "parts are removed from the model as it was written, and tables belong to weights as the file has them"),
-    Clash(("low_rank",), ("prune",), "the factors of a weight with zeros have none, so the pruning would be lost"),
-    Clash(RANGES, SHARING, "scaling its channels would take a weight off its table"),
-    Clash(("cluster",), ("hash_weights",), "its weights share values already, by their positions"),
-    Clash(("hash_weights",), ("prune", "cluster"), "positions share values whatever they are, zeros and tables' entries too"),
-    Clash(SHARING, QUANTIZERS, "its weights are rounded already; quantize after cluster rounds the tables' entries"),
-    Clash(PRUNING, QUANTIZERS, "grids and scales were chosen for the weights that were there, and what is pruned must be gone before"),
-    Clash(RANGES, QUANTIZERS, "the grids were chosen for the ranges that it would change"),
-    Clash(("bias_correction",), ("adaround",), "it corrected the biases already, against what the float model gives"),
-    Clash(QUANTIZERS, QUANTIZERS, "the weights are on grids already; give modules other schemes with overrides"),
+    Rule(("prune",), SHARING, "a table of few values need not hold zero; cluster leaves what is zero before it at zero"),
+    Rule(REMOVING, SHARING, "parts are removed from the model as it was written, and tables belong to weights as the file has them"),
+    Rule(("low_rank",), ("prune",), "the factors of a weight with zeros have none, so the pruning would be lost"),
+    Rule(RANGES, SHARING, "scaling its channels would take a weight off its table"),
+    Rule(("cluster",), ("hash_weights",), "its weights share values already, by their positions"),
+    Rule(("hash_weights",), ("prune", "cluster"), "positions share values whatever they are, zeros and tables' entries too"),
+    Rule(SHARING, QUANTIZERS, "its weights are rounded already; quantize after cluster rounds the tables' entries"),
+    Rule(PRUNING, QUANTIZERS, "grids and scales were chosen for the weights that were there, and what is pruned must be gone before"),
+    Rule(RANGES, QUANTIZERS, "the grids were chosen for the ranges that it would change"),
+    Rule(("bias_correction",), ("adaround",), "it corrected the biases already, against what the float model gives"),
+    Rule(QUANTIZERS, QUANTIZERS, "the weights are on grids already; give modules other schemes with overrides"),
 )
-NEEDS = (Need(CORRECTIONS, QUANTIZERS, "there is no rounding yet to make up for"),)
+"""Passes that cannot follow others."""
+
+NEEDS = (Rule(CORRECTIONS, QUANTIZERS, "there is no rounding yet to make up for"),)
+"""Passes that mean something after others only."""
 
 
 def check_order(passes: Sequence[Pass], recipe: str) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.constraints import Codebook, Mask
+from edgekit.errors import UsageError
 from edgekit.graph import Graph, argument, constant_value, constraints_of, grid_of, is_call, module_path, op_name, shape_of
 
 MEASURES = ("macs", "parameters", "bytes")
@@ -22,6 +23,20 @@ MEASURES = ("macs", "parameters", "bytes")
 
 _HALF_BITS = 16
 _BITS = {"int4": 4, "int8": 8, "uint8": 8, "int16": 16, "int32": 32}
+
+
+def check_budget(name: str, budget: float | None) -> None:
+    """Refuse a budget that bounds nothing.
+
+    Args:
+        name: Of `MEASURES`.
+        budget: The share that may be left, below 1, or a number above; None for no budget.
+
+    Raises:
+        UsageError: It is 1, or not over 0.
+    """
+    if budget is not None and (budget <= 0 or budget == 1):
+        raise UsageError(f"{name} is {budget:g}", accepted=f"between 0 and 1 (the share of {name} that is left), or a number over 1")
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,15 @@ by output channel anyway (Nagel et al. 2019, "Data-free quantization", section 4
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, fx
 
+from edgekit.compress.channel_ranges import channel_ranges, check_evening
 from edgekit.compress.channels import Space, free_spaces, groups_of, layer_weight
-from edgekit.compress.quantize.calibrate import batches
 from edgekit.constraints import Change
-from edgekit.errors import DataError, UsageError
-from edgekit.graph import Graph, argument, constant, constant_value, finish, reweigh, shape_of
+from edgekit.graph import Graph, argument, constant, constant_value, finish, reweigh
 from edgekit.recipe import Context
 
 MOST = 16.0
@@ -51,13 +50,12 @@ class Equalize:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        """Refuse a strength that is no share.
+        """Refuse a strength that is no share, and batches of nothing.
 
         Raises:
-            UsageError: It is not in 0 to 1.
+            UsageError: Either.
         """
-        if not 0 <= self.strength <= 1:
-            raise UsageError(f"equalize strength is {self.strength:g}", accepted="0 to 1")
+        check_evening(self.name, self.strength, self.batch_size)
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The graph with other weights and the same results; itself, if no channels are free to be scaled.
@@ -69,12 +67,8 @@ class Equalize:
         spaces = free_spaces(result)
         if not spaces:
             return graph
-        if context.calibration is None:
-            raise DataError("equalization measures channels on data", accepted="calibration samples", next_step="pass calibration=...")
-        ranges = {v.name: torch.zeros(shape_of(v)[1]) for s in spaces for v in s.values}
-        with torch.inference_mode():
-            for run, inputs, _ in batches(graph, context.calibration, self.batch_size):
-                _Ranges(run.module, ranges).run(*inputs)
+        axes = {v.name: 1 for space in spaces for v in space.values}
+        ranges = channel_ranges("equalization", graph, context.calibration, axes, self.batch_size)
         for space in spaces:
             _scale(space, self._factors(space, [ranges[v.name] for v in space.values]))
         finish(result.module)
@@ -90,22 +84,6 @@ class Equalize:
         log = self.strength * activation.clamp_min(DEAD).log() - (1 - self.strength) * weight.clamp_min(DEAD).log()
         centre = log[live].mean() if bool(live.any()) else 0.0
         return torch.where(live, (log - centre).exp().clamp(1 / MOST, MOST), 1.0)
-
-
-class _Ranges(fx.Interpreter):
-    """Keeps the largest magnitude of each channel."""
-
-    def __init__(self, module: fx.GraphModule, ranges: dict[str, Tensor]) -> None:
-        super().__init__(module)
-        self._ranges = ranges
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        if n.name in self._ranges:
-            others = [d for d in range(value.dim()) if d != 1]
-            largest = torch.nan_to_num(torch.maximum(value.amax(others), -value.amin(others)), 0.0, 0.0, 0.0)
-            self._ranges[n.name] = torch.maximum(self._ranges[n.name], largest)
-        return value
 
 
 def _input_shares(node: fx.Node) -> Tensor:

@@ -15,7 +15,7 @@ from edgekit.compress.channels.importance import COMPARABLE, IMPORTANCES, Scores
 from edgekit.compress.channels.refit import refitted
 from edgekit.compress.channels.removal import removed
 from edgekit.compress.channels.selection import SCOPES, Step, steps, taken, up_to, within
-from edgekit.compress.costs import MEASURES, Cost, cost_of
+from edgekit.compress.costs import MEASURES, Cost, check_budget, cost_of
 from edgekit.compress.overrides import check_modules, for_module, matches
 from edgekit.data import Samples
 from edgekit.errors import DataError, UsageError
@@ -94,11 +94,7 @@ class PruneChannels:
         if self.ratio is not None and not 0 < self.ratio < 1:
             raise UsageError(f"ratio is {self.ratio:g}", accepted="between 0 and 1 (a share of the channels)")
         for name in MEASURES:
-            budget = getattr(self, name)
-            if budget is not None and (budget <= 0 or budget == 1):
-                raise UsageError(
-                    f"{name} is {budget:g}", accepted=f"between 0 and 1 (the share of {name} that is left), or a number over 1"
-                )
+            check_budget(name, getattr(self, name))
         for share in self.overrides.values():
             if not 0 <= share < 1:
                 raise UsageError(f"the ratio of an override is {share:g}", accepted="0 up to, not including, 1")

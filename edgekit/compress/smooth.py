@@ -9,14 +9,13 @@ that read it: nothing is computed in addition, and the function stays the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, fx
 
-from edgekit.compress.quantize.calibrate import batches
-from edgekit.errors import DataError, UsageError
-from edgekit.graph import Graph, argument, aten, constant, constant_value, finish, is_call, is_scalable, op_name, reweigh, shape_of
+from edgekit.compress.channel_ranges import channel_ranges, check_evening
+from edgekit.graph import Graph, argument, aten, constant, constant_value, finish, is_call, is_scalable, op_name, reweigh
 from edgekit.recipe import Context
 from edgekit.targets import Rules
 
@@ -50,15 +49,12 @@ class Smooth:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        """Refuse a strength that is no share.
+        """Refuse a strength that is no share, and batches of nothing.
 
         Raises:
-            UsageError: It is not in 0 to 1.
+            UsageError: Either.
         """
-        if not 0 <= self.strength <= 1:
-            raise UsageError(f"smooth strength is {self.strength:g}", accepted="0 to 1")
-        if self.batch_size < 1:
-            raise UsageError(f"batch_size is {self.batch_size}", accepted="1 or more samples")
+        check_evening(self.name, self.strength, self.batch_size)
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The graph with other weights and the same results; as it was, with a note, if no normalization is free to be scaled.
@@ -71,14 +67,9 @@ class Smooth:
         found = [n for n in free if not _is_absorbed(n, context.rules)]
         if not found:
             return graph.noting(f"smooth: nothing to even out: {_ABSORBED.format(context.rules.name) if free else _NONE}")
-        if context.calibration is None:
-            raise DataError("smoothing measures channels on data", accepted="calibration samples", next_step="pass calibration=...")
-        ranges = {n.name: torch.zeros(shape_of(n)[-1]) for n in found}
-        with torch.inference_mode():
-            for run, inputs, _ in batches(graph, context.calibration, self.batch_size):
-                _Ranges(run.module, ranges).run(*inputs)
+        ranges = channel_ranges("smoothing", graph, context.calibration, {n.name: -1 for n in found}, self.batch_size)
         for node in found:
-            _scale(node, self._factors(ranges[node.name].clone(), list(node.users)))
+            _scale(node, self._factors(ranges[node.name], list(node.users)))
         finish(result.module)
         return result
 
@@ -91,21 +82,6 @@ class Smooth:
         tiny = torch.finfo(activation.dtype).tiny
         log = self.strength * activation.clamp_min(tiny).log() - (1 - self.strength) * weight.clamp_min(tiny).log()
         return torch.where(live, (log - log[live].mean()).exp().clamp(1 / MOST, MOST), 1.0)
-
-
-class _Ranges(fx.Interpreter):
-    """Keeps the largest magnitude of each channel of the last dimension."""
-
-    def __init__(self, module: fx.GraphModule, ranges: dict[str, Tensor]) -> None:
-        super().__init__(module)
-        self._ranges = ranges
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        if n.name in self._ranges:
-            largest = torch.nan_to_num(value.abs().flatten(0, -2).amax(0), 0.0, 0.0, 0.0)
-            self._ranges[n.name] = torch.maximum(self._ranges[n.name], largest)
-        return value
 
 
 _NONE = "linear layers alone read no normalization"

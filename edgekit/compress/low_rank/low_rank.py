@@ -18,7 +18,7 @@ from edgekit.compress.channels import groups_of
 from edgekit.compress.cluster.fitting import Target
 from edgekit.compress.cluster.moments import can_fit, moments
 from edgekit.compress.cluster.reconstruction import Seen, reconstruct
-from edgekit.compress.costs import Cost, cost_of
+from edgekit.compress.costs import Cost, check_budget, cost_of
 from edgekit.compress.low_rank.kinds import KINDS, Stages
 from edgekit.compress.low_rank.options import Option, measured, weight_of
 from edgekit.compress.low_rank.replacing import with_factors
@@ -83,11 +83,7 @@ class LowRank:
             if not 0 < energy < 1:
                 raise UsageError(f"energy is {energy:g}", accepted="between 0 and 1 (a share of the squares)")
         for name in BUDGETS:
-            budget = getattr(self, name)
-            if budget is not None and (budget <= 0 or budget == 1):
-                raise UsageError(
-                    f"{name} is {budget:g}", accepted=f"between 0 and 1 (the share of {name} that is left), or a number over 1"
-                )
+            check_budget(name, getattr(self, name))
         if not self.kinds or set(self.kinds) - set(KINDS):
             raise UsageError(f"kinds of low_rank are {list(self.kinds)}", accepted=list(KINDS))
         if self.alignment is not None and self.alignment < 1:
