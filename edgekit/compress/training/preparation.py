@@ -203,8 +203,8 @@ def _optimizer(options: FineTune, student: Student, loss: Loss) -> torch.optim.O
     groups = [{"params": weights, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
     kept = [group for group in groups if group["params"]]
     if options.optimizer == "sgd":
-        return torch.optim.SGD(kept, options.learning_rate, momentum=options.momentum, nesterov=options.momentum > 0)
-    return torch.optim.AdamW(kept, options.learning_rate, betas=(options.momentum, 0.999))
+        return torch.optim.SGD(kept, options.learning_rate, momentum=options.momentum, nesterov=options.momentum > 0, fused=True)
+    return torch.optim.AdamW(kept, options.learning_rate, betas=(options.momentum, 0.999), fused=True)
 
 
 def _steps(options: FineTune, per_epoch: int) -> int | None:
