@@ -10,8 +10,6 @@ The same input and the same versions give the same bytes: no times, no absolute 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit import schemas, staging
+from edgekit import digests, documents, schemas, staging
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.gains import Gains
 from edgekit.plugins import EmittedOp
@@ -117,8 +115,8 @@ class Manifest:
         """Digest of the model, hex; of a model that is a folder, the digest of its files' names and digests, a line each."""
         if self.model_file in self.files:
             return self.files[self.model_file].sha256
-        inside = sorted((name, record.sha256) for name, record in self.files.items() if name.startswith(f"{self.model_file}/"))
-        return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in inside).encode()).hexdigest()
+        inside = {name: record.sha256 for name, record in self.files.items() if name.startswith(f"{self.model_file}/")}
+        return digests.of_files(inside)
 
     def to_json(self) -> dict[str, Any]:
         """The document, valid under ``schemas/artifact-1.json``."""
@@ -180,7 +178,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The file's content."""
-        return (json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return documents.json_bytes(self.to_json())
 
 
 @dataclass(frozen=True)
@@ -268,7 +266,7 @@ def creating(destination: str | Path, *, overwrite: bool = False) -> Iterator[Pa
 def seal(folder: Path, manifest: Manifest) -> None:
     """Record every file of `folder` in the manifest and write it."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
-    files = {p.relative_to(folder).as_posix(): FileRecord(_digest(p), p.stat().st_size) for p in paths}
+    files = {p.relative_to(folder).as_posix(): FileRecord(digests.of_file(p), p.stat().st_size) for p in paths}
     (folder / MANIFEST).write_bytes(replace(manifest, files=files).to_bytes())
 
 
@@ -292,21 +290,9 @@ def _is_artifact(path: Path) -> bool:
 
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}", accepted="a folder made by `edgekit convert`") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    try:
-        data = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid JSON: {error}", next_step="convert again") from None
-    return Manifest.from_json(data, str(path))
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    if not path.exists():
+        raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}", accepted="a folder made by `edgekit convert`")
+    return Manifest.from_json(documents.read_json(path, next_step="convert again"), str(path))
 
 
 def _check_file(folder: Path, name: str, record: FileRecord) -> None:
@@ -330,7 +316,7 @@ def _check_file(folder: Path, name: str, record: FileRecord) -> None:
     size = path.stat().st_size
     if size != record.bytes:
         raise UsageError(f"{path} has {size} bytes, its manifest says {record.bytes}", next_step=_AGAIN)
-    if _digest(path) != record.sha256:
+    if digests.of_file(path) != record.sha256:
         raise UsageError(f"{path} was altered: its sha256 is not the manifest's", next_step=_AGAIN)
 
 
@@ -343,8 +329,3 @@ def _check_model(folder: Path, manifest: Manifest) -> None:
     found = {p.relative_to(folder).as_posix() for p in (folder / name).rglob("*") if inside and not p.is_dir()}
     if stray := sorted(found - inside):
         raise UsageError(f"{folder / stray[0]} is part of the model, but its manifest does not list it", next_step=_AGAIN)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

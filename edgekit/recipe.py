@@ -10,15 +10,14 @@
     scheme = "w8a8"
     calibration = "mse"
 
-A pass is a frozen dataclass; its fields are the keys of its table. Passes register themselves by
-name with `register`; the registry is what makes a recipe readable without importing torch first.
+A pass is a frozen dataclass; its fields are the keys of its table. `PASSES` finds it by name, so that a recipe can be read
+without importing what it does not use.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import tomli_w
 
+from edgekit import documents
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,12 +119,7 @@ class Recipe:
         Raises:
             UsageError: Not TOML, another schema, or an unknown pass or option.
         """
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{origin} is not valid TOML: {error}") from None
-        if data.pop("schema", None) != SCHEMA:
-            raise UsageError(f"{origin} is not a recipe of this version", accepted=f'schema = "{SCHEMA}"')
+        data = documents.parse_toml(text, origin, SCHEMA)
         passes = tuple(_build(dict(table), origin) for table in data.pop("passes", []))
         unknown = set(data) - {"name", "input_dtype", "output_dtype"}
         if unknown:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgekit import documents
 from edgekit.errors import UsageError
 from edgekit.ordering import check_order
 from edgekit.recipe import Pass, Recipe, pass_class
@@ -211,10 +212,4 @@ def _float_edges(name: str, *passes: Pass) -> Recipe:
 
 
 def _from_file(path: Path) -> Recipe:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read recipe {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not text, so it is no recipe", accepted="a TOML file") from None
-    return Recipe.from_toml(text, str(path))
+    return Recipe.from_toml(documents.read_text(path, accepted="a TOML file"), str(path))

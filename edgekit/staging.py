@@ -8,6 +8,7 @@ only a hidden folder, which the next run into the same destination removes.
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import tempfile
@@ -53,12 +54,13 @@ def new_folder(destination: Path, *, replaceable: Callable[[Path], bool] | None 
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replace a file's content in one step.
+    """Replace a file's content in one step; the folder it lies in is made if need be.
 
     Raises:
         UsageError: It cannot be written or the disk is full.
     """
     with _told(path):
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -139,12 +141,8 @@ def _sweep(destination: Path) -> None:
     """Remove what killed runs left; the lock says that no other run is alive."""
     if fcntl is None:
         return
-    for stale in destination.parent.glob(f"{_glob_quoted(_prefix(destination))}*"):
+    for stale in destination.parent.glob(f"{glob.escape(_prefix(destination))}*"):
         shutil.rmtree(stale, ignore_errors=True)
-
-
-def _glob_quoted(text: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
 
 
 def _flush(folder: Path) -> None:

@@ -102,7 +102,6 @@ def unpack(
     if members.single:
         if destination.is_dir() or (destination.exists() and not overwrite):
             raise UsageError(f"{destination} exists already", next_step="choose another file, or --force (overwrite=True)")
-        destination.absolute().parent.mkdir(parents=True, exist_ok=True)
         staging.write_file(destination, next(iter(members.files.values())))
         return destination
     with artifact.creating(destination, overwrite=overwrite) as folder:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.errors import InvalidMeasurement, UsageError
+from edgekit.errors import UsageError
 from edgekit.profiling.measuring import Plan, paced, planned, reached, summarize
 from edgekit.profiling.profiles import Profile
 from edgekit.profiling.statistics import Interval, paired_ratio
@@ -70,9 +70,7 @@ class Comparison:
         Raises:
             InvalidMeasurement: It says why not.
         """
-        if not self.validity.valid:
-            reasons = "; ".join(f.text for f in self.validity.reasons)
-            raise InvalidMeasurement(f"the comparison cannot be trusted: {reasons}", next_step="compare again on a quieter machine")
+        self.validity.require("the comparison", "compare again on a quieter machine")
         return self
 
     def to_json(self) -> dict[str, Any]:

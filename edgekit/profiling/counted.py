@@ -14,7 +14,7 @@ import numpy as np
 from edgekit import schemas
 from edgekit.counting import CountedRun, InstructionCount
 from edgekit.devices.machine import Machine
-from edgekit.errors import InvalidMeasurement, UsageError
+from edgekit.errors import UsageError
 from edgekit.profiling.profiles import SCHEMA, Memory, Ops, Runner
 from edgekit.profiling.validity import Finding, Validity
 
@@ -127,9 +127,7 @@ class CountedProfile:
         Raises:
             InvalidMeasurement: It says why not.
         """
-        if not self.valid:
-            reasons = "; ".join(f.text for f in self.validity.reasons)
-            raise InvalidMeasurement(f"the counts of {self.model['name']} cannot be trusted: {reasons}", next_step="count again")
+        self.validity.require(f"the counts of {self.model['name']}", "count again")
         return self
 
     def to_json(self) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edgekit import documents
 from edgekit.counting import EstimatingRuntime
 from edgekit.devices import Machine
 from edgekit.errors import UsageError
@@ -74,15 +74,7 @@ def load_device_file(name: str | Path) -> DeviceFile:
     if not own and name not in device_file_names():
         raise UsageError(f"no device file is called {str(name)!r}", accepted=[*device_file_names(), "a path to your own .toml"])
     path = Path(name) if own else FOLDER / f"{name}.toml"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from None
-    if data.pop("schema", None) != SCHEMA:
-        raise UsageError(f"{path} has no or another schema line", accepted=f'schema = "{SCHEMA}"')
-    return _checked(data, path)
+    return _checked(documents.read_toml(path, SCHEMA), path)
 
 
 def _checked(data: dict[str, object], path: Path) -> DeviceFile:

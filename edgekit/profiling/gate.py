@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from edgekit import documents
 from edgekit.errors import GateFailed, UsageError
 from edgekit.profiling.counted import CountedProfile
 from edgekit.profiling.profiles import Profile
-from edgekit.profiling.statistics import DRAWS, Interval, bootstrap_medians
+from edgekit.profiling.statistics import DRAWS, Interval, bootstrap_medians, resampled_medians
 
 AnyProfile = Profile | CountedProfile
 
@@ -63,10 +62,7 @@ def read_profile(path: str | Path) -> AnyProfile:
     Raises:
         UsageError: It cannot be read, or is none.
     """
-    try:
-        data: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the profile {path}: {error}") from None
+    data = documents.read_json(Path(path))
     counted = isinstance(data, dict) and data.get("basis") in ("counted", "estimate")
     return CountedProfile.from_json(data, str(path)) if counted else Profile.from_json(data, str(path))
 
@@ -107,11 +103,8 @@ def _ratio(found: Profile, baseline: Profile) -> Interval:
     """Ratio of the medians of launch medians; both sides are resampled apart, for nothing pairs them."""
     rng = np.random.default_rng(0)
     new, old = (_resampled(p, rng) for p in (found, baseline))
-    low, high = np.quantile(new / old, [0.025, 0.975])
-    return Interval(found.latency.median_ms / baseline.latency.median_ms, float(low), float(high))
+    return Interval.around(found.latency.median_ms / baseline.latency.median_ms, new / old)
 
 
 def _resampled(profile: Profile, rng: np.random.Generator) -> np.ndarray:
-    drawn = np.stack([bootstrap_medians(launch.timings.samples_ns, DRAWS, rng) for launch in profile.launches])
-    chosen = rng.integers(0, len(drawn), drawn.shape)
-    return np.asarray(np.median(np.take_along_axis(drawn, chosen, axis=0), axis=0))
+    return resampled_medians([bootstrap_medians(launch.timings.samples_ns, DRAWS, rng) for launch in profile.launches], rng)

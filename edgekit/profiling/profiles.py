@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit import schemas, staging
+from edgekit import documents, schemas
 from edgekit.devices.machine import Machine
-from edgekit.errors import InvalidMeasurement, UsageError
+from edgekit.errors import UsageError
 from edgekit.profiling.energy import Energy
 from edgekit.profiling.statistics import PERCENTILE_FLOORS, Interval, median_of_medians, percentile, variation
 from edgekit.profiling.sustaining import Sustained
@@ -240,9 +239,7 @@ class Profile:
         Raises:
             InvalidMeasurement: It says why not.
         """
-        if not self.valid:
-            reasons = "; ".join(f.text for f in self.validity.reasons)
-            raise InvalidMeasurement(f"the measurement of {self.model['name']} cannot be trusted: {reasons}", next_step="measure again")
+        self.validity.require(f"the measurement of {self.model['name']}", "measure again")
         return self
 
     def to_json(self) -> dict[str, Any]:
@@ -305,7 +302,7 @@ class Profile:
     def save(self, path: str | Path) -> Path:
         """Write the document, whole or not at all."""
         target = Path(path)
-        staging.write_file(target, (json.dumps(self.to_json(), allow_nan=False, ensure_ascii=False) + "\n").encode())
+        documents.write_json(target, self.to_json())
         return target
 
     @classmethod
@@ -315,11 +312,7 @@ class Profile:
         Raises:
             UsageError: It cannot be read, or is none.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read the profile {path}: {error}") from None
-        return cls.from_json(data, str(path))
+        return cls.from_json(documents.read_json(Path(path)), str(path))
 
 
 def latency(launches: Sequence[Launch]) -> Latency:

@@ -28,6 +28,12 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def around(cls, value: float, resampled: np.ndarray) -> Interval:
+        """The bootstrap's percentile interval: between the outer 2.5 % of what resamples gave, to either side."""
+        low, high = np.quantile(resampled, [0.025, 0.975])
+        return cls(value, float(low), float(high))
+
     @property
     def half_width(self) -> float:
         """Half the interval as a share of the estimate."""
@@ -42,11 +48,23 @@ def median_of_medians(launches: Sequence[np.ndarray], seed: int = 0) -> Interval
         seed: Of the draws; the same samples give the same interval.
     """
     rng = np.random.default_rng(seed)
-    drawn = np.stack([bootstrap_medians(s, DRAWS, rng) for s in launches])
-    chosen = rng.integers(0, len(launches), (len(launches), DRAWS))
-    resampled = np.median(np.take_along_axis(drawn, chosen, axis=0), axis=0)
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return Interval(float(np.median([np.median(s) for s in launches])), float(low), float(high))
+    resampled = resampled_medians([bootstrap_medians(s, DRAWS, rng) for s in launches], rng)
+    return Interval.around(float(np.median([np.median(s) for s in launches])), resampled)
+
+
+def resampled_medians(drawn: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Medians over resamples of launches.
+
+    Args:
+        drawn: Of each launch, the statistic of `DRAWS` resamples of its runs, shape (DRAWS,).
+        rng: Draws launches anew for every resample.
+
+    Returns:
+        Shape (DRAWS,).
+    """
+    table = np.stack(drawn)
+    chosen = rng.integers(0, len(table), table.shape)
+    return np.asarray(np.median(np.take_along_axis(table, chosen, axis=0), axis=0))
 
 
 def bootstrap_medians(samples: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -143,7 +161,6 @@ def paired_ratio(a: Sequence[np.ndarray], b: Sequence[np.ndarray], seed: int = 0
         seed: Of the draws.
     """
     rng = np.random.default_rng(seed)
-    drawn = np.stack([bootstrap_medians(y, DRAWS, rng) / bootstrap_medians(x, DRAWS, rng) for x, y in zip(a, b, strict=True)])
-    chosen = rng.integers(0, len(drawn), drawn.shape)
-    low, high = np.quantile(np.median(np.take_along_axis(drawn, chosen, axis=0), axis=0), [0.025, 0.975])
-    return Interval(float(np.median([np.median(y) / np.median(x) for x, y in zip(a, b, strict=True)])), float(low), float(high))
+    drawn = [bootstrap_medians(y, DRAWS, rng) / bootstrap_medians(x, DRAWS, rng) for x, y in zip(a, b, strict=True)]
+    value = float(np.median([np.median(y) / np.median(x) for x, y in zip(a, b, strict=True)]))
+    return Interval.around(value, resampled_medians(drawn, rng))

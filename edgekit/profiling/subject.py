@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
+from edgekit import digests
 from edgekit.artifact import MANIFEST, Artifact
 from edgekit.conversion.running import encoded, runtime_for, runtime_on
 from edgekit.devices import Device
@@ -134,14 +134,10 @@ def _of_artifact(artifact: Artifact) -> Subject:
 
 
 def _of_file(path: Path, model_format: str) -> Subject:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Subject(path.name, path, model_format, path.stat().st_size, digest)
+    return Subject(path.name, path, model_format, path.stat().st_size, digests.of_file(path))
 
 
 def _of_folder(path: Path, model_format: str) -> Subject:
-    """A model that is a folder; its digest is the artifact's own: of its files' digests and names, a line each."""
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(path.parent).as_posix()}\n" for p in files]
-    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-    return Subject(path.name, path, model_format, sum(p.stat().st_size for p in files), digest)
+    """A model that is a folder; its digest is the artifact's own."""
+    size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return Subject(path.name, path, model_format, size, digests.of_folder(path))

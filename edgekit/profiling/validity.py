@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.errors import InvalidMeasurement
 from edgekit.profiling.state import DeviceState, Load
 from edgekit.profiling.statistics import PERCENTILE_FLOORS, Interval, trend, variation
 from edgekit.timing import Launch, OpTime
@@ -80,6 +81,20 @@ class Validity:
     def valid(self) -> bool:
         """Whether it can be trusted."""
         return not self.reasons
+
+    def require(self, what: str, next_step: str) -> None:
+        """Refuse what cannot be trusted.
+
+        Args:
+            what: It, as the beginning of a sentence.
+            next_step: What may help.
+
+        Raises:
+            InvalidMeasurement: It says why not.
+        """
+        if not self.valid:
+            reasons = "; ".join(f.text for f in self.reasons)
+            raise InvalidMeasurement(f"{what} cannot be trusted: {reasons}", next_step=next_step)
 
     def also(self, warnings: Iterable[Finding]) -> Validity:
         """The same with further warnings."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from edgekit import staging
+from edgekit import documents, staging
 from edgekit.artifact import Artifact
 from edgekit.profiling import Profile
 from edgekit.report import sections, summary
@@ -46,11 +45,8 @@ def write_report(
         UsageError: It cannot be written.
     """
     page = Path(path)
-    page.parent.mkdir(parents=True, exist_ok=True)
     staging.write_file(page, render(artifact, verdict, profile, baseline=baseline, baseline_profile=baseline_profile).encode())
-    staging.write_file(
-        page.with_suffix(".json"), (json.dumps(to_json(artifact, verdict, profile), allow_nan=False, ensure_ascii=False) + "\n").encode()
-    )
+    documents.write_json(page.with_suffix(".json"), to_json(artifact, verdict, profile))
     return page
 
 

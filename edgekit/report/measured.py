@@ -31,7 +31,6 @@ def write_profile_page(path: str | Path, profile: Profile | CountedProfile) -> P
         UsageError: It cannot be written.
     """
     page = Path(path)
-    page.parent.mkdir(parents=True, exist_ok=True)
     staging.write_file(page, render_profile(profile).encode())
     return page
 

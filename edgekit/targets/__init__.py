@@ -6,12 +6,12 @@ the user's own. A new device is a new file, no code.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from edgekit import documents
 from edgekit.errors import UsageError
 from edgekit.targets.platform import Platform
 from edgekit.tensors import Grid
@@ -228,12 +228,4 @@ def _activation_rules(table: Mapping[str, Any]) -> ActivationRules:
 
 
 def _read(path: Path, schema: str) -> dict[str, Any]:
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", accepted=list(target_names())) from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from None
-    if data.pop("schema", None) != schema:
-        raise UsageError(f"{path} has no or another schema line", accepted=f'schema = "{schema}"')
-    return data
+    return documents.read_toml(path, schema, accepted=[*target_names(), "your own .toml"])

@@ -5,13 +5,13 @@ The answer is JSON: see `edgekit.conversion.explanation`, which turns it into ro
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgekit import digests
 from edgekit_runtimes._coreml.constants import Constant, constants
 from edgekit_runtimes._coreml.dtypes import BITS, LONG
 from edgekit_runtimes._coreml.edges import Edges, edges
@@ -57,11 +57,10 @@ class _Description:
 
     def to_json(self) -> dict[str, Any]:
         files, metadata = self.package.files(), self.package.specification.description.metadata
-        digests = [(p.relative_to(self.package.path.parent).as_posix(), hashlib.sha256(p.read_bytes()).hexdigest()) for p in files]
         names = {side: [edge.name for edge in getattr(self.edges, side)] for side in ("inputs", "outputs")}
         return {
             "bytes": sum(p.stat().st_size for p in files),
-            "sha256": hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(digests)).encode()).hexdigest(),
+            "sha256": digests.of_folder(self.package.path),
             "description": metadata.shortDescription,
             "subgraphs": 1,
             "signatures": [{"key": "main", **names}],
