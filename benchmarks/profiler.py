@@ -1,146 +1,164 @@
 """Is the profiler right? Kernels whose duration is known, on this machine, through the whole of `profile` and `compare`.
 
-    python -m benchmarks.profiler            about 30 minutes, on a quiet machine
+    python -m benchmarks.profiler            on a quiet machine
     python -m benchmarks.profiler --runs 10  a first look
     python -m benchmarks.profiler equal      one part
 
-1. A kernel that spins until a clock says so many microseconds have passed must be recovered within 2 %.
-2. A kernel of a fixed amount of work, 5 % more of it in B: `compare` must call B slower in 95 of 100 comparisons.
-3. The same work in both: `compare` must find no difference in 95 of 100.
-4. Work that grows by 30 % half way through a long launch must be called throttled, and where it began.
+known_duration        a kernel that spins until a clock says so many microseconds have passed is recovered within 2 %
+slower_by_5_percent   of two kernels of a fixed amount of work, 5 % more in B, `compare` calls B slower in 95 of 100 comparisons
+equal                 of two of the same, it finds no difference in 95 of 100
+throttling            work that grows by 30 % half way through a long launch is called throttled
 
-The simulated versions of 2 to 4 are tests (`edgekit/profiling/comparing_test.py`, `sustaining_test.py`).
+Each trial is written to ``build/profiler`` as it is done, and those that are there are not made again: stopped, the next call goes on
+where it was; ``--again`` begins anew. A part ends as soon as the trials that are left cannot change its verdict.
+The simulated versions are tests (`edgekit/profiling/comparing_test.py`, `sustaining_test.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.busy import Busy, model
+from edgekit import compare, profile
+from edgekit.profiling.profiles import Profile
 
-from edgekit import compare, profile, worker
-from edgekit.plugins import RunRequest
-from edgekit.timing import Launch, OpTrace, Pace, sample
+ROOT = Path(__file__).parent.parent
+SPINS_US = (50, 200, 1000, 5000)
+KNOWN_WITHIN = 0.02
+WORK = 20_000
+SLOWER = 1.05
+RISE_AFTER_S, SUSTAINED_S = 3.0, 6.0
 
-WANTED = {"known_within": 0.02, "slower_found": 0.95, "equals_left_alone": 0.95, "throttling_found": 0.95}
+Trial = Callable[[Path, int], dict[str, Any]]
+"""Makes the trial of a number, in a scratch folder; what it found, with ``right``."""
 
 
 @dataclass(frozen=True)
-class Busy:
-    """A runtime whose model files are lines of JSON: ``spin_us``, or ``work`` in units of a fixed sum, and ``grows_after_s``."""
+class Part:
+    """Trials of one kind.
 
-    name: str = "busy"
-    formats: tuple[str, ...] = ("busy",)
-    extra: str = "test"
+    Attributes:
+        trial: Makes one.
+        share: Of them that must be right.
+        per_hundred: How many there are where the others have a hundred.
+    """
 
-    def version(self) -> str:
-        """None to speak of."""
-        return "busy 1"
+    trial: Trial
+    share: float
+    per_hundred: int = 100
 
-    def inspect(self, request: RunRequest) -> dict[str, Any]:
-        """No inputs."""
-        return {"inputs": [], "outputs": [], "ops": []}
-
-    def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Nothing to run."""
-        return {}
-
-    def measure(self, request: RunRequest, pace: Pace, inputs: Mapping[str, np.ndarray]) -> Launch:
-        """A fresh process, as every runtime makes."""
-        kernel = json.loads(request.model.read_text())
-        return Launch.from_worker(*worker.run("benchmarks.profiler:serve", {"kernel": kernel, "pace": pace.to_json()}))
-
-    def trace(self, request: RunRequest, inputs: Mapping[str, np.ndarray], seconds: float) -> OpTrace:
-        """No operators."""
-        return OpTrace(reason="a kernel has no operators")
+    def trials(self, runs: int) -> int:
+        """How many, if the comparisons are so many."""
+        return max(1, runs * self.per_hundred // 100)
 
 
-def serve(arguments: dict[str, Any], arrays: Any, folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One launch, in the worker."""
-    timings = sample(_kernel(arguments["kernel"]), Pace(**arguments["pace"]), lambda: None)
-    return Launch(timings, 0.0, None, 0.0, False).to_worker()
+def known_duration(folder: Path, number: int) -> dict[str, Any]:
+    """A kernel of known duration."""
+    microseconds = SPINS_US[number % len(SPINS_US)]
+    measured = profile(model(folder, "known", spin_us=microseconds), runtime=Busy(), quick=True)
+    assert isinstance(measured, Profile)
+    error = measured.latency.median_ms * 1e3 / microseconds - 1
+    return {"right": abs(error) <= KNOWN_WITHIN, "microseconds": microseconds, "error": error}
 
 
-def _kernel(kernel: Mapping[str, float]) -> Callable[[], object]:
-    clock = time.perf_counter_ns
-    if "spin_us" in kernel:
-        length = int(kernel["spin_us"] * 1000)
+def compared(factor: float, wanted: str) -> Trial:
+    """B does `factor` times the work of A."""
 
-        def spin() -> None:
-            end = clock() + length
-            while clock() < end:
-                pass
+    def trial(folder: Path, number: int) -> dict[str, Any]:
+        a, b = model(folder, "a", work=WORK), model(folder, "b", work=WORK * factor)
+        found = compare(a, b, runtime=Busy(), quick=True, rounds=20, seed=number)
+        return {"right": found.verdict == wanted, "verdict": found.verdict, "ratio": vars(found.ratio), "rounds": len(found.order)}
 
-        return spin
-    units, start, after = int(kernel["work"]), clock(), kernel.get("grows_after_s")
-
-    def work() -> int:
-        grown = after is not None and clock() - start > after * 1e9
-        return sum(range(int(units * 1.3) if grown else units))
-
-    return work
+    return trial
 
 
-def _known(folder: Path) -> dict[str, Any]:
-    found = {}
-    for microseconds in (50, 200, 1000, 5000):
-        path = _model(folder, "known", spin_us=microseconds)
-        measured = profile(path, runtime=Busy(), quick=True)
-        found[f"{microseconds} us"] = measured.latency.median_ms * 1e3 / microseconds - 1
-    return {"errors": found, "passed": all(abs(e) <= WANTED["known_within"] for e in found.values())}
+def throttling(folder: Path, number: int) -> dict[str, Any]:
+    """Work that grows in the middle of a launch."""
+    path = model(folder, "grows", work=WORK, grows_after_s=RISE_AFTER_S)
+    found = profile(path, runtime=Busy(), launches=1, quick=True, sustained=SUSTAINED_S)
+    assert isinstance(found, Profile)
+    began = found.sustained.throttled_at_s if found.sustained else None
+    return {"right": began is not None and "throttles" in {f.code for f in found.validity.reasons}, "began_at_s": began}
 
 
-def _compared(folder: Path, runs: int, factor: float, wanted: str) -> dict[str, Any]:
-    a, b = _model(folder, "a", work=20_000), _model(folder, "b", work=20_000 * factor)
-    verdicts = [compare(a, b, runtime=Busy(), quick=True, rounds=20, seed=seed).verdict for seed in range(runs)]
-    right = verdicts.count(wanted) / runs
-    return {"right": right, "verdicts": {v: verdicts.count(v) for v in set(verdicts)}, "passed": right >= 0.95}
-
-
-def _throttled(folder: Path, runs: int) -> dict[str, Any]:
-    path = _model(folder, "grows", work=20_000, grows_after_s=3.0)
-    found = [profile(path, runtime=Busy(), launches=1, quick=True, sustained=6).sustained for _ in range(runs)]
-    onsets = [f.throttled_at_s for f in found if f and f.throttled_at_s is not None]
-    return {"found": len(onsets) / runs, "began_at_s": onsets, "expected_s": 3.0, "passed": len(onsets) / runs >= 0.95}
-
-
-def _model(folder: Path, name: str, **kernel: float) -> Path:
-    path = folder / f"{name}.busy"
-    path.write_text(json.dumps(kernel))
-    return path
-
-
-PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
-    "known_duration": lambda folder, _: _known(folder),
-    "slower_by_5_percent": lambda folder, runs: _compared(folder, runs, 1.05, "slower"),
-    "equal": lambda folder, runs: _compared(folder, runs, 1.0, "no difference"),
-    "throttling": lambda folder, runs: _throttled(folder, max(1, runs // 10)),
+PARTS = {
+    "known_duration": Part(known_duration, 1.0, len(SPINS_US)),
+    "slower_by_5_percent": Part(compared(SLOWER, "slower"), 0.95),
+    "equal": Part(compared(1.0, "no difference"), 0.95),
+    "throttling": Part(throttling, 0.95, 10),
 }
 
 
+def made(part: Part, runs: int, kept: Path) -> dict[str, Any]:
+    """Make the trials that are missing in the file `kept`, a line of JSON each; what all say together."""
+    trials = part.trials(runs)
+    needed = math.ceil(part.share * trials)
+    lines = [json.loads(line) for line in _whole_lines(kept)][:trials]
+    while not _decided(lines, trials, needed):
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+            found = part.trial(Path(folder), len(lines))
+        lines.append({**found, "seconds": round(time.perf_counter() - start, 2), "load": os.getloadavg()[0]})
+        with kept.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(lines[-1]) + "\n")
+    right = sum(line["right"] for line in lines)
+    seconds = round(sum(line["seconds"] for line in lines))
+    return {"right": right, "made": len(lines), "of": trials, "wanted": needed, "passed": right >= needed, "seconds": seconds}
+
+
+def _decided(lines: list[dict[str, Any]], trials: int, needed: int) -> bool:
+    right: int = sum(line["right"] for line in lines)
+    return right >= needed or len(lines) - right > trials - needed
+
+
+def _whole_lines(kept: Path) -> list[str]:
+    """Lines that were written to their end; what a killed process left of its last one is cut off."""
+    if not kept.exists():
+        return []
+    text = kept.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        kept.write_text(whole, encoding="utf-8")
+    return whole.splitlines()
+
+
 def main() -> int:
-    """Run the parts asked for; a line of JSON on standard output as each is done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--runs", type=int, default=100, help="comparisons of each kind")
-    options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no part is called {', '.join(sorted(unknown))}")
+    """Run the parts asked for; a line of JSON on standard output as each is done. Returns 1 if one is wrong too often."""
+    options = _options()
+    options.out.mkdir(parents=True, exist_ok=True)
     passed = True
     for name in options.parts or PARTS:
-        with tempfile.TemporaryDirectory() as folder:
-            result = PARTS[name](Path(folder), options.runs)
+        kept = options.out / f"{name}.jsonl"
+        if options.again:
+            kept.unlink(missing_ok=True)
+        result = made(PARTS[name], options.runs, kept)
         passed &= result["passed"]
         print(json.dumps({name: result}), flush=True)
     return int(not passed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.profiler", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--runs", type=int, default=100, help="comparisons of each kind")
+    parser.add_argument("--again", action="store_true", help="forget the trials that are there")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "profiler")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}")
+    return options
 
 
 if __name__ == "__main__":

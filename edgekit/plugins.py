@@ -170,9 +170,17 @@ class Runtime(Protocol):
     Every call runs vendor code in a worker process.
     """
 
-    name: str
-    formats: tuple[str, ...]
-    extra: str
+    @property
+    def name(self) -> str:
+        """The module's own."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Names of the converters whose files it runs."""
+
+    @property
+    def extra(self) -> str:
+        """Which of edgekit's extras installs what it needs."""
 
     def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run each sample: arrays of shape (samples, *input shape without batch) in the file's dtypes, to outputs alike."""
