@@ -45,6 +45,12 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(f"edgekit.cli.cmd_{cmd_name}"), cmd_name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click's own, with each command's first sentence whole."""
+        commands = ((name, self.get_command(ctx, name)) for name in COMMANDS)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(limit=200)) for name, command in commands if command])
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's own, and name the nearest command for a mistyped one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):

@@ -9,16 +9,20 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.measuring import label_table, measuring_options, write_text
+from edgekit.cli.measuring import HEADING, label_table, measuring_options, write_text
+from edgekit.cli.section import option, section
 
 
 @command("compare")
 @click.argument("a")
 @click.argument("b")
 @measuring_options(several=False)
-@click.option("--rounds", type=click.IntRange(3), help="Launches of each, at most; by default 30, or 10 with --quick.")
-@click.option("--margin", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Differences within this share count as none.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of launches and the bootstrap.")
+@section(
+    HEADING,
+    option("--rounds", type=click.IntRange(3), help="Launches of each, at most; by default 30, or 10 with --quick."),
+    option("--margin", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Differences within this share count as none."),
+    option("--seed", type=int, default=0, show_default=True, help="Of the order of launches and the bootstrap."),
+)
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write the JSON document, raw samples and all, here."
 )

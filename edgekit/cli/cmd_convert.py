@@ -14,7 +14,9 @@ from edgekit.cli.converting import age, artifact_data, convert_several
 from edgekit.cli.parse import Dim, Names, Sizes, by_target, nested_dims, read_labels
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
+from edgekit.cli.section import option, section
 from edgekit.cli.shrinking import Shrinking, gains_of, shrinking_options
+from edgekit.cli.sources import TRUST, WEIGHTS
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
@@ -26,63 +28,75 @@ STARTING = "start Python and import"
 
 @command("convert")
 @click.argument("model")
-@click.option(
-    "--target",
-    "-t",
-    "targets",
-    type=Names(),
-    multiple=True,
-    default=("android",),
-    show_default="android",
-    shell_complete=complete_target,
-    help="Device class, or your own .toml; several, separated by commas, are converted side by side.",
+@section(
+    "What to make",
+    option(
+        "--target",
+        "-t",
+        "targets",
+        type=Names(),
+        multiple=True,
+        default=("android",),
+        show_default=True,
+        shell_complete=complete_target,
+        help="Device class, or your own .toml; several, separated by commas, are converted side by side.",
+    ),
+    option(
+        "--recipe",
+        "-r",
+        "recipes",
+        multiple=True,
+        metavar="[TARGET=]RECIPE",
+        shell_complete=complete_recipe,
+        help="A preset or your own .toml; by default the target's. TARGET=RECIPE for one of several targets; repeatable.",
+    ),
+    option("--calibration", "-c", help="Typical inputs: .npz, .npy or a folder of images; 'random' for noise."),
+    option("--samples", type=click.IntRange(1), default=200, show_default=True, help="Calibration samples to use, at most."),
+    option(
+        "--out",
+        "-o",
+        type=click.Path(path_type=Path),
+        help="Folder to make; by default build/MODEL-TARGET. With several targets, the folder to make a folder for each in.",
+    ),
+    option("--force", is_flag=True, help="Replace an artifact that is already there."),
+    option("--accept", multiple=True, help="Accept this kind of concession and refuse all that are not named; repeatable."),
+    option("--strict", is_flag=True, help="Accept no concession at all."),
 )
-@click.option("--calibration", "-c", help="Typical inputs: .npz, .npy or a folder of images; 'random' for noise.")
-@click.option(
-    "--recipe",
-    "-r",
-    "recipes",
-    multiple=True,
-    metavar="[TARGET=]RECIPE",
-    shell_complete=complete_recipe,
-    help="A preset or your own .toml; by default the target's. TARGET=RECIPE for one of several targets; repeatable.",
+@section(
+    "The model's inputs, sizes and weights",
+    option(
+        "--dim",
+        "dims",
+        type=Dim(),
+        multiple=True,
+        help="Size of a dynamic dimension, input:1=100; or a range the file leaves open, input:1=16..128.",
+    ),
+    option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Size of the batch dimension."),
+    option("--batches", type=Sizes(), help="Smallest, usual and largest batch of a file that takes any between (jetson)."),
+    option("--input-dtype", type=DTYPES, help="Of the artifact's float inputs; by default the target's."),
+    option("--output-dtype", type=DTYPES, help="Of the artifact's float outputs; by default the target's."),
+    WEIGHTS,
+    TRUST,
 )
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    help="Folder to make; by default build/MODEL-TARGET. With several targets, the folder to make a folder for each in.",
-)
-@click.option("--jobs", "-j", type=click.IntRange(1), help="Targets converted at a time; by default twice as many as there are CPUs.")
-@click.option("--input-dtype", type=DTYPES, help="Of the artifact's float inputs; by default the target's.")
-@click.option("--output-dtype", type=DTYPES, help="Of the artifact's float outputs; by default the target's.")
-@click.option("--samples", type=click.IntRange(1), default=200, show_default=True, help="Calibration samples to use, at most.")
 @preprocess_options
 @shrinking_options
-@click.option("--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Class labels to embed, one a line.")
-@click.option("--description", help="Text to embed.")
-@click.option("--author", help="Who made the model, to embed.")
-@click.option("--licence", help="Under which terms it may be used, to embed.")
-@click.option("--model-version", "version", help="The model's own version, to embed.")
-@click.option("--images", is_flag=True, help="Inputs take pictures: --scale, --mean and --std move into the file (ios).")
-@click.option("--ios", type=click.Choice(["16", "17", "18"]), help="Oldest iOS to run on; by default the target's.")
-@click.option("--tensorrt", type=click.Choice(["10.3", "10.7", "10.13", "11.0"]), help="Oldest TensorRT to build with (jetson).")
-@click.option("--compute", type=click.Choice(["float16", "float32"]), help="Precision of float operators; by default the target's.")
-@click.option(
-    "--dim",
-    "dims",
-    type=Dim(),
-    multiple=True,
-    help="Size of a dynamic dimension, input:1=100; or a range the file leaves open, input:1=16..128.",
+@section(
+    "For the application",
+    option("--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Class labels to embed, one a line."),
+    option("--description", help="Text to embed."),
+    option("--author", help="Who made the model, to embed."),
+    option("--licence", help="Under which terms it may be used, to embed."),
+    option("--model-version", "version", help="The model's own version, to embed."),
+    option("--images", is_flag=True, help="Inputs take pictures: --scale, --mean and --std move into the file (ios)."),
 )
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Size of the batch dimension.")
-@click.option("--batches", type=Sizes(), help="Smallest, usual and largest batch of a file that takes any between (jetson).")
-@click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the module.")
-@click.option("--trust", is_flag=True, help="Let code inside the model file run (Lambda layers).")
-@click.option("--emitter", type=click.Choice(["edgekit", "vendor"]), default="edgekit", show_default=True, help="Who writes the file.")
-@click.option("--accept", multiple=True, help="Accept this kind of concession and refuse all that are not named; repeatable.")
-@click.option("--strict", is_flag=True, help="Accept no concession at all.")
-@click.option("--force", is_flag=True, help="Replace an artifact that is already there.")
+@section(
+    "The device's software",
+    option("--ios", type=click.Choice(["16", "17", "18"]), help="Oldest iOS to run on; by default the target's."),
+    option("--tensorrt", type=click.Choice(["10.3", "10.7", "10.13", "11.0"]), help="Oldest TensorRT to build with (jetson)."),
+    option("--compute", type=click.Choice(["float16", "float32"]), help="Precision of float operators; by default the target's."),
+    option("--emitter", type=click.Choice(["edgekit", "vendor"]), default="edgekit", show_default=True, help="Who writes the file."),
+)
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Targets converted at a time; by default twice as many as there are CPUs.")
 @click.option("--timings", is_flag=True, help="Show where the time went.")
 def convert(terminal: Terminal, model: str, **options: Any) -> int:
     """Convert MODEL for one target or several, and check what was written on its runtime.

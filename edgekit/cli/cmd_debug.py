@@ -9,10 +9,12 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.measuring import write_text
-from edgekit.cli.parse import Dim, Share, nested_dims
+from edgekit.cli.measuring import DELEGATE, RUNTIME, write_text
+from edgekit.cli.parse import Share, nested_dims
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
+from edgekit.cli.section import option, section
+from edgekit.cli.sources import source_options
 
 if TYPE_CHECKING:
     from edgekit.debugging import Diagnosis, Fix
@@ -23,31 +25,27 @@ ONLY_FIX = ("max_drop", "out", "test", "metric", "overwrite")
 
 @command("debug")
 @click.argument("artifact")
-@click.option("--data", "-d", required=True, help="Typical inputs, for --fix with labels: .npz, .npy or a folder of images.")
-@click.option("--calibration", "-c", help="What the artifact was calibrated on, for the same grids; by default a part of --data.")
-@click.option("--model", "-m", help="The float model, as convert takes it; by default the file the artifact was made from.")
-@click.option("--fix", is_flag=True, help="Turn the recipe's knobs, the cheapest first, until the loss is inside --max-drop.")
-@click.option("--max-drop", type=Share(), help="Budget of --fix: how far the metric may fall below the float model's, such as 0.5%.")
-@click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder for the fixed artifact; by default ARTIFACT-fixed.")
-@click.option("--test", help="Of --fix: other labelled samples, to hold the result against once more.")
-@click.option("--metric", help="Of --fix: as verify takes it; by default accuracy.")
-@click.option("--force", "overwrite", is_flag=True, help="Of --fix: replace an artifact that is already there.")
-@click.option("--samples", type=click.IntRange(1), help="Use at most so many of --data.")
+@section(
+    "The samples",
+    option("--data", "-d", required=True, help="Typical inputs, for --fix with labels: .npz, .npy or a folder of images."),
+    option("--calibration", "-c", help="What the artifact was calibrated on, for the same grids; by default a part of --data."),
+    option("--samples", type=click.IntRange(1), help="Use at most so many of --data."),
+)
+@section(
+    "Fixing",
+    option("--fix", is_flag=True, help="Turn the recipe's knobs, the cheapest first, until the loss is inside --max-drop."),
+    option("--max-drop", type=Share(), help="How far the metric may fall below the float model's, such as 0.5%."),
+    option("--out", "-o", type=click.Path(path_type=Path), help="Folder for the fixed artifact; by default ARTIFACT-fixed."),
+    option("--test", help="Other labelled samples, to hold the result against once more."),
+    option("--metric", help="As verify takes it; by default accuracy."),
+    option("--force", "overwrite", is_flag=True, help="Replace an artifact that is already there."),
+)
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Layers to show.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with a chart here.")
 @preprocess_options
 @click.option("--target", type=click.Path(path_type=Path), help="The .toml the artifact was made for, where it is no built-in target.")
-@click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, as given to convert.")
-@click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the float module.")
-@click.option("--trust", is_flag=True, help="Let code inside the model file run (Lambda layers).")
-@click.option("--runtime", help="What runs the artifact; by default the format's.")
-@click.option(
-    "--delegate",
-    type=click.Choice(["xnnpack", "none", "reference"]),
-    default="xnnpack",
-    show_default=True,
-    help="Kernels: a phone's default delegate, LiteRT's own, or its plain ones.",
-)
+@source_options
+@section("Running it", RUNTIME, DELEGATE)
 def debug(terminal: Terminal, artifact: str, **options: Any) -> int:
     """Find the layers that cost ARTIFACT, a folder made by edgekit convert, its accuracy; with --fix, win it back.
 

@@ -10,8 +10,9 @@ import click
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.failures import INTERRUPTED
-from edgekit.cli.measuring import label_table, measuring_options
+from edgekit.cli.measuring import HEADING, label_table, measuring_options
 from edgekit.cli.outputs import Outputs, output_options
+from edgekit.cli.section import option, section
 
 if TYPE_CHECKING:
     from edgekit.profiling import CountedProfile, Profile
@@ -25,16 +26,22 @@ UNTRUSTED, UNAVAILABLE = 3, 4
 @command("profile")
 @click.argument("model")
 @measuring_options(several=True)
-@click.option("--launches", type=click.IntRange(1), help="Fresh processes to measure in; by default 5, or 3 with --quick.")
-@click.option(
-    "--sustained", type=click.FloatRange(1), metavar="SECONDS", help="Then run back to back for so long: shows when the device throttles."
-)
-@click.option("--percentile", type=click.Choice(["90", "95", "99"]), help="A percentile that must be told: too few samples exit with 3.")
-@click.option("--no-fallback", is_flag=True, help="An operator outside the delegate exits with 3.")
-@click.option(
-    "--estimate",
-    metavar="DEVICE",
-    help="Convert counted instructions to an estimated time: a device file's name, or a path to your own .toml.",
+@section(
+    HEADING,
+    option("--launches", type=click.IntRange(1), help="Fresh processes to measure in; by default 5, or 3 with --quick."),
+    option(
+        "--sustained",
+        type=click.FloatRange(1),
+        metavar="SECONDS",
+        help="Then run back to back for so long: shows when the device throttles.",
+    ),
+    option("--percentile", type=click.Choice(["90", "95", "99"]), help="A percentile that must be told: too few samples exit with 3."),
+    option("--no-fallback", is_flag=True, help="An operator outside the delegate exits with 3."),
+    option(
+        "--estimate",
+        metavar="DEVICE",
+        help="Convert counted instructions to an estimated time: a device file's name, or a path to your own .toml.",
+    ),
 )
 @output_options
 @click.option("--all-operators", is_flag=True, help="List every operator, not only the slowest.")

@@ -9,10 +9,12 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.measuring import label_table, write_text
-from edgekit.cli.parse import Dim, nested_dims
+from edgekit.cli.measuring import DELEGATE, ON, RUNTIME, label_table, write_text
+from edgekit.cli.parse import nested_dims
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
+from edgekit.cli.section import option, section
+from edgekit.cli.sources import source_options
 from edgekit.cli.verifying import ratio_text, verify_several
 
 if TYPE_CHECKING:
@@ -21,28 +23,23 @@ if TYPE_CHECKING:
 
 @command("verify")
 @click.argument("artifacts", nargs=-1, required=True)
-@click.option("--data", "-d", help="Samples and labels: .npz, .npy or a folder of images; by default those kept in the artifact.")
-@click.option("--model", "-m", help="The float model, as convert takes it; by default the file the artifact was made from.")
-@click.option("--metric", help="accuracy, top5, accuracy:OUTPUT, or FILE.py:FUNCTION; by default accuracy where there are labels.")
-@click.option("--samples", type=click.IntRange(1), help="Use at most so many.")
-@click.option("--max-drop", type=float, help="Gate: how far the metric may fall below the float model's, such as 0.01.")
-@click.option("--min-accuracy", type=float, help="Gate: least value of the metric.")
-@click.option("--min-cosine", type=float, help="Gate: least cosine, of every output.")
-@click.option("--min-sqnr", type=float, help="Gate: least signal to quantization noise ratio in dB, of every output.")
-@click.option("--min-agreement", type=float, help="Gate: least top-1 agreement, of every output of scores.")
-@preprocess_options
-@click.option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, as given to convert.")
-@click.option("--weights", type=click.Path(path_type=Path), help="State dict or .safetensors to load into the float module.")
-@click.option("--trust", is_flag=True, help="Let code inside the model file run (Lambda layers).")
-@click.option("--on", default="host", show_default=True, metavar="DEVICE", help="The device to run it on; edgekit devices lists others.")
-@click.option("--runtime", help="What runs the artifact; by default the format's.")
-@click.option(
-    "--delegate",
-    type=click.Choice(["xnnpack", "none", "reference"]),
-    default="xnnpack",
-    show_default=True,
-    help="Kernels: a phone's default delegate, LiteRT's own, or its plain ones.",
+@section(
+    "The samples",
+    option("--data", "-d", help="Samples and labels: .npz, .npy or a folder of images; by default those kept in the artifact."),
+    option("--samples", type=click.IntRange(1), help="Use at most so many."),
+    option("--metric", help="accuracy, top5, accuracy:OUTPUT, or FILE.py:FUNCTION; by default accuracy where there are labels."),
 )
+@section(
+    "Gates",
+    option("--max-drop", type=float, help="How far the metric may fall below the float model's, such as 0.01."),
+    option("--min-accuracy", type=float, help="Least value of the metric."),
+    option("--min-cosine", type=float, help="Least cosine, of every output."),
+    option("--min-sqnr", type=float, help="Least signal to quantization noise ratio in dB, of every output."),
+    option("--min-agreement", type=float, help="Least top-1 agreement, of every output of scores."),
+)
+@preprocess_options
+@source_options
+@section("Running it", ON, RUNTIME, DELEGATE)
 @click.option("--layers", is_flag=True, help="Of several artifacts, also compare what they compute in each of your modules.")
 @click.option("--no-record", is_flag=True, help="Leave the artifact's manifest as it is.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write a JUnit report here, a test case for each gate.")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.failures import failed
+from edgekit.cli.section import write_sections
 from edgekit.cli.terminal import Terminal, diverted
 
 PIPE_CLOSED = 141
@@ -16,6 +17,10 @@ PIPE_CLOSED = 141
 
 class Command(click.Command):
     """Runs its callback on a `Terminal`, and ends with the exit code of what happened."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By the headings that `section` gives."""
+        write_sections(self.get_params(ctx), ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the callback; its return value, if it is an int, is the exit code."""

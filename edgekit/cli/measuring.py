@@ -4,43 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from edgekit.cli.section import F, option, section
 
+RUNTIME = option("--runtime", help="What runs the model; by default the first that runs its format.")
+DELEGATE = option(
+    "--delegate",
+    type=click.Choice(["xnnpack", "none", "reference"]),
+    default="xnnpack",
+    show_default=True,
+    help="Kernels: a phone's default delegate, LiteRT's own, or its plain ones.",
+)
 _OPTIONS = (
-    click.option("--runtime", help="What runs the model; by default the first that runs its format."),
-    click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads."),
-    click.option(
-        "--delegate",
-        type=click.Choice(["xnnpack", "none", "reference"]),
-        default="xnnpack",
-        show_default=True,
-        help="Kernels: a phone's default delegate, LiteRT's own, or its plain ones.",
-    ),
-    click.option("--min-time", type=float, help="Seconds of sampling a launch takes at least."),
-    click.option("--quick", is_flag=True, help="A first look: shorter and fewer launches, wider intervals."),
+    RUNTIME,
+    option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads."),
+    DELEGATE,
+    option("--min-time", type=float, help="Seconds of sampling a launch takes at least."),
+    option("--quick", is_flag=True, help="A first look: shorter and fewer launches, wider intervals."),
 )
-
-
 _ON = "The device: host is this machine; edgekit devices lists others"
-_ONE = click.option("--on", default="host", show_default=True, metavar="DEVICE", help=f"{_ON}.")
-_SEVERAL = click.option(
-    "--on", "devices", multiple=True, default=("host",), show_default="host", metavar="DEVICE", help=f"{_ON}; repeatable."
-)
+ON = option("--on", default="host", show_default=True, metavar="DEVICE", help=f"{_ON}.")
+_SEVERAL = option("--on", "devices", multiple=True, default=("host",), show_default=True, metavar="DEVICE", help=f"{_ON}; repeatable.")
+HEADING = "Measuring"
+"""Over all options of how to measure."""
 
 
 def measuring_options(*, several: bool) -> Callable[[F], F]:
     """Add the options, by the names `edgekit.profile` and `edgekit.compare` know them; ``devices`` for `several`."""
-
-    def decorate(function: F) -> F:
-        for option in reversed((_SEVERAL if several else _ONE, *_OPTIONS)):
-            function = option(function)
-        return function
-
-    return decorate
+    return section(HEADING, _SEVERAL if several else ON, *_OPTIONS)
 
 
 def label_table(rows: list[tuple[str, str]]) -> Any:

@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.measuring import write_text
 from edgekit.cli.parse import Share
+from edgekit.cli.section import option, section
 
 if TYPE_CHECKING:
     from edgekit.profiling import CountedProfile, Profile
     from edgekit.profiling.gate import Regression
 
-F = TypeVar("F", bound=Callable[..., Any])
+
+def _file(name: str, text: str, *short: str) -> Any:
+    return option(name, *short, type=click.Path(path_type=Path, dir_okay=False), help=text)
 
 
-def _file(name: str, text: str, *short: str) -> Callable[[F], F]:
-    return click.option(name, *short, type=click.Path(path_type=Path, dir_okay=False), help=text)
-
-
-_OPTIONS = (
+output_options = section(
+    "Files and gates",
     _file("--out", "Also write the JSON document, raw samples and all, here.", "-o"),
     _file("--csv", "Also write figures, operators and samples as CSV here."),
     _file("--html", "Also write a page with charts here."),
     _file("--chrome-trace", "Also write the operators' timeline here, for ui.perfetto.dev or chrome://tracing."),
     _file("--junit", "Also write a JUnit report here."),
-    click.option(
+    option(
         "--baseline",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="A JSON document of an earlier profile to hold this one against; exits with 1 if it is slower than allowed.",
     ),
-    click.option("--max-regression", type=Share(), default="5%", show_default=True, help="How much slower than the baseline is allowed."),
+    option("--max-regression", type=Share(), default="5%", show_default=True, help="How much slower than the baseline is allowed."),
 )
+"""The options; `Outputs.taken` takes them out of a command's parameters."""
 _NAMES = ("out", "csv", "html", "chrome_trace", "junit", "baseline", "max_regression")
-
-
-def output_options(function: F) -> F:
-    """Add the options; `Outputs.taken` takes them out of a command's parameters."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
 
 
 @dataclass(frozen=True)

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.parse import Numbers, Size
+from edgekit.cli.section import option, section
 
 if TYPE_CHECKING:
     from edgekit.preprocess import Preprocess
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_OPTIONS = (
-    click.option("--preprocess", type=click.Path(path_type=Path, dir_okay=False), help="TOML file with these steps; options add to it."),
-    click.option("--resize", type=Size(), help="Resize images to HEIGHTxWIDTH, or their shorter side to SIZE pixels."),
-    click.option("--crop", type=Size(), help="Keep the middle HEIGHTxWIDTH of images."),
-    click.option("--colour", type=click.Choice(["RGB", "BGR", "GRAY"]), help="Colours the model wants of RGB data."),
-    click.option("--scale", type=float, help="Factor on raw values, such as 0.00392157 for bytes to 0…1."),
-    click.option("--mean", type=Numbers(), help="Subtracted after scaling: one value, or one a channel."),
-    click.option("--std", type=Numbers(), help="Divisor after that: one value, or one a channel."),
-    click.option("--layout", type=click.Choice(["NHWC", "NCHW"]), help="Layout of the model's input where the data's is another."),
+preprocess_options = section(
+    "Preprocessing",
+    option("--preprocess", type=click.Path(path_type=Path, dir_okay=False), help="TOML file with these steps; options add to it."),
+    option("--resize", type=Size(), help="Resize images to HEIGHTxWIDTH, or their shorter side to SIZE pixels."),
+    option("--crop", type=Size(), help="Keep the middle HEIGHTxWIDTH of images."),
+    option("--colour", type=click.Choice(["RGB", "BGR", "GRAY"]), help="Colours the model wants of RGB data."),
+    option("--scale", type=float, help="Factor on raw values, such as 0.00392157 for bytes to 0…1."),
+    option("--mean", type=Numbers(), help="Subtracted after scaling: one value, or one a channel."),
+    option("--std", type=Numbers(), help="Divisor after that: one value, or one a channel."),
+    option("--layout", type=click.Choice(["NHWC", "NCHW"]), help="Layout of the model's input where the data's is another."),
 )
+"""The options; the command takes ``preprocess`` and each of `STEPS`."""
 STEPS = ("resize", "crop", "colour", "scale", "mean", "std", "layout")
-
-
-def preprocess_options(function: F) -> F:
-    """Add the options; the command takes ``preprocess`` and each of `STEPS`."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
 
 
 def take_preprocess(parameters: dict[str, Any]) -> Preprocess | None:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.parse import Budget, Names, Share
+from edgekit.cli.section import F, option, section
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
@@ -21,40 +22,40 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.recipe import Recipe
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 NOBODY = "none"
 _LEFT = "a share such as 0.5 or 50%, or a number such as 3M"
 
-_OPTIONS = (
-    click.option("--macs", type=Budget(), help=f"Remove channels until so many multiply-accumulates are left: {_LEFT}."),
-    click.option("--params", "parameters", type=Budget(), help=f"Remove channels until so many parameters are left: {_LEFT}."),
-    click.option("--bytes", type=Share(), help="Remove channels until this share of the weights' bytes is left, such as 0.5 or 50%."),
-    click.option("--fit", is_flag=True, help="Remove as few channels as it takes to fit the target's flash and RAM."),
-    click.option("--keep", multiple=True, metavar="MODULE", help="Remove no channels of what this module, or glob, writes; repeatable."),
-    click.option(
+_pruning_options = section(
+    "Pruning to a budget",
+    option("--macs", type=Budget(), help=f"Remove channels until so many multiply-accumulates are left: {_LEFT}."),
+    option("--params", "parameters", type=Budget(), help=f"Remove channels until so many parameters are left: {_LEFT}."),
+    option("--bytes", type=Share(), help="Remove channels until this share of the weights' bytes is left, such as 0.5 or 50%."),
+    option("--fit", is_flag=True, help="Remove as few channels as it takes to fit the target's flash and RAM."),
+    option("--keep", multiple=True, metavar="MODULE", help="Remove no channels of what this module, or glob, writes; repeatable."),
+    option(
         "--rounds",
         type=click.IntRange(1),
         default=1,
         show_default=True,
         help="Remove channels in so many rounds, with training after each.",
     ),
-    click.option(
-        "--recover", "training", metavar="DATA", help="Training data, labelled or not, to train back what is lost: .npz, or a folder."
-    ),
-    click.option("--validation", metavar="DATA", help="Data that tell which epoch was best; by default a tenth of --recover's."),
-    click.option(
+    option("--unpruned", type=click.Path(path_type=Path), help="Folder to keep what gains are measured against in."),
+    option("--no-measure", is_flag=True, help="Do not measure what pruning gained: no_measured_gain is then set."),
+    option("--require-gain", is_flag=True, help="Exit with 1 if nothing measured says that pruning made the model faster."),
+)
+_training_options = section(
+    "Training what is left",
+    option("--recover", "training", metavar="DATA", help="Training data, labelled or not, to train back what is lost: .npz, or a folder."),
+    option("--validation", metavar="DATA", help="Data that tell which epoch was best; by default a tenth of --recover's."),
+    option(
         "--teacher",
         metavar="MODEL",
         help="Whose answers are imitated: 'self' for MODEL as it was (the default), another model, or 'none' for labels alone.",
     ),
-    click.option("--epochs", type=click.IntRange(1), help="Times the training data are used."),
-    click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time training may take."),
-    click.option("--augment", type=Names(), help="Changes to training images: flip, shift, mixup; separated by commas."),
-    click.option("--checkpoints", type=click.Path(path_type=Path), help="Folder to keep training in: an interrupted one goes on there."),
-    click.option("--unpruned", type=click.Path(path_type=Path), help="Folder to keep what gains are measured against in."),
-    click.option("--no-measure", is_flag=True, help="Do not measure what pruning gained: no_measured_gain is then set."),
-    click.option("--require-gain", is_flag=True, help="Exit with 1 if nothing measured says that pruning made the model faster."),
+    option("--epochs", type=click.IntRange(1), help="Times the training data are used."),
+    option("--seconds", type=click.FloatRange(0, min_open=True), help="Time training may take."),
+    option("--augment", type=Names(), help="Changes to training images: flip, shift, mixup; separated by commas."),
+    option("--checkpoints", type=click.Path(path_type=Path), help="Folder to keep training in: an interrupted one goes on there."),
 )
 _PRUNING = ("macs", "parameters", "bytes")
 _TRAINING = ("epochs", "seconds", "augment")
@@ -63,9 +64,7 @@ _DATA = ("training", "validation", "teacher", "checkpoints")
 
 def shrinking_options(function: F) -> F:
     """Add the options; `Shrinking.taken` takes them out of a command's parameters."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+    return _pruning_options(_training_options(function))
 
 
 @dataclass(frozen=True)
