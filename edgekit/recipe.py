@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import tomli_w
 
 from edgekit import documents
-from edgekit.errors import UsageError
+from edgekit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from edgekit.data import Samples
@@ -64,6 +64,8 @@ class Context:
         validation: Samples that tell which epoch of a training was best, or None: a part of `training` is then kept aside.
         teacher: The model whose answers a training imitates; None for the graph as it was before the first pass.
         checkpoints: Folder to keep the state of a training in, so that it resumes there; None to keep nothing.
+        loss: What trainings minimize (`edgekit.compress.training.own`), or None for one of their own.
+        metric: What tells the best epoch of a training (the same file), or None for accuracy or the loss.
     """
 
     rules: Rules
@@ -73,6 +75,26 @@ class Context:
     validation: Samples | None = None
     teacher: Graph | Callable[..., Any] | None = None
     checkpoints: Path | None = None
+
+    def calibration_for(self, why: str, otherwise: str = "") -> Samples:
+        """The calibration samples, for a pass that cannot do without.
+
+        Args:
+            why: What it does with them: ``AdaRound measures layers on data``.
+            otherwise: What to do where there are none, as the end of a sentence: ``or a recipe without it: palettize8``.
+
+        Raises:
+            DataError: There are none.
+        """
+        if self.calibration is None:
+            raise DataError(
+                why,
+                accepted="some 100 to 500 typical samples, no labels",
+                next_step="pass calibration=..." + (f", {otherwise}" if otherwise else ""),
+            )
+        return self.calibration
+    loss: Callable[..., Any] | None = None
+    metric: Callable[..., Any] | None = None
 
 
 @runtime_checkable

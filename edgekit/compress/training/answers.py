@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -77,7 +79,11 @@ class Network(nn.Module):
         wide = _any_batch(graph, probe)
         self.batch = None if wide is not None else graph.inputs[0].shape[0]
         self.module = (graph if wide is None else wide).copy().module
-        self.decided = _answering(self.module, [_value_of(graph, path).name for path in features])
+        decisions = _answering(self.module, [_value_of(graph, path).name for path in features])
+        self.decided = tuple(None if d is None else op_name(d) for d in decisions)
+        self._deciding = tuple(None if d is None else partial(_decide, d.target, d.args[1:], d.kwargs) for d in decisions)
+        self.module.graph.eliminate_dead_code()
+        self.module.recompile()
 
     def forward(self, inputs: Sequence[Tensor]) -> Answers:
         """The answers to a batch. Where the graph takes so many only, samples are repeated to fill the last run."""
@@ -90,6 +96,15 @@ class Network(nn.Module):
         joined = Answers.joined(parts)
         return joined if count % size == 0 else joined.rows(slice(count))
 
+    def outputs(self, answers: Answers) -> tuple[Tensor, ...]:
+        """The outputs that answers stand for, as the graph gives them: probabilities, where it ends in a softmax or a sigmoid."""
+        return tuple(score if how is None else how(score) for score, how in zip(answers.scores, self._deciding, strict=True))
+
+
+def _decide(target: Any, rest: tuple[Any, ...], kwargs: dict[str, Any], scores: Tensor) -> Tensor:
+    outputs: Tensor = target(scores, *rest, **kwargs)
+    return outputs
+
 
 def _any_batch(graph: Graph, probe: Sequence[Tensor]) -> Graph | None:
     rounds = any(is_rounding(n) for n in graph.nodes)
@@ -98,18 +113,16 @@ def _any_batch(graph: Graph, probe: Sequence[Tensor]) -> Graph | None:
     return batched(graph, samples, tolerance=ROUNDED if rounds else TOLERANCE)
 
 
-def _answering(module: fx.GraphModule, features: Sequence[str]) -> tuple[str | None, ...]:
-    """Make a module give out scores, then features; returns what made outputs of the scores."""
+def _answering(module: fx.GraphModule, features: Sequence[str]) -> tuple[fx.Node | None, ...]:
+    """Make a module give out scores, then features; returns what made outputs of the scores, which nothing reads any more."""
     by_name = {n.name: n for n in module.graph.nodes}
     output = next(n for n in reversed(module.graph.nodes) if n.op == "output")
     given = output.args[0] if isinstance(output.args[0], (tuple, list)) else (output.args[0],)
-    decisions = [unrounded(node) for node in given]
-    decided = tuple(op_name(n) if is_call(n) and op_name(n) in DECIDING else None for n in decisions)
-    scores = [d.args[0] if how else node for node, d, how in zip(given, decisions, decided, strict=True)]
+    last = [unrounded(node) for node in given]
+    decisions = tuple(n if is_call(n) and op_name(n) in DECIDING else None for n in last)
+    scores = [node if d is None else d.args[0] for node, d in zip(given, decisions, strict=True)]
     output.args = ((*scores, *(by_name[name] for name in features)),)
-    module.graph.eliminate_dead_code()
-    module.recompile()
-    return decided
+    return decisions
 
 
 def _value_of(graph: Graph, path: str) -> fx.Node:

@@ -36,7 +36,7 @@ class Data:
 
     Attributes:
         inputs: One tensor an input, samples first.
-        labels: Class indices, or None.
+        labels: Class indices, or whatever the user's own loss takes, or None.
     """
 
     inputs: list[Tensor]
@@ -45,11 +45,18 @@ class Data:
     @classmethod
     def of(cls, samples: Samples, graph: Graph) -> Data:
         """Samples that fit the graph's inputs."""
-        labels = None if samples.labels is None else torch.from_numpy(samples.labels).long()
+        labels = None if samples.labels is None else torch.from_numpy(samples.labels)
+        if labels is not None:
+            labels = labels.float() if labels.is_floating_point() else labels.long()
         return cls([torch.from_numpy(samples.inputs[spec.name]) for spec in graph.inputs], labels)
 
     def __len__(self) -> int:
         return len(self.inputs[0])
+
+    @property
+    def indices(self) -> Tensor | None:
+        """The labels, if they can be class indices."""
+        return self.labels if self.labels is not None and self.labels.dim() == 1 and not self.labels.is_floating_point() else None
 
     def rows(self, which: Tensor | slice) -> Data:
         """Some of the samples."""
@@ -70,8 +77,9 @@ class Data:
     def batch(self, rows: Tensor | slice, classes: int | None) -> Batch:
         """A batch of some of the samples, labels as probabilities of so many classes."""
         some = self.rows(rows)
-        known = some.labels is not None and classes is not None
-        return Batch(some.inputs, torch.nn.functional.one_hot(some.labels, classes).float() if known else None)  # type: ignore[arg-type]
+        found = some.indices if classes is not None else None
+        hot = None if found is None else torch.nn.functional.one_hot(found, classes).float()  # type: ignore[arg-type]
+        return Batch(some.inputs, hot, some.labels)
 
 
 def rows_of(step: int, size: int, samples: int, seed: int) -> Tensor:
@@ -104,7 +112,7 @@ def augmented(batch: Batch, names: Sequence[str], step: int, seed: int) -> Batch
         share, other = torch.rand(len(inputs[0]), generator=random), torch.randperm(len(inputs[0]), generator=random)
         inputs = [_blended(x, share, other) for x in inputs]
         labels = None if labels is None else _blended(labels, share, other)
-    return Batch(inputs, labels)
+    return Batch(inputs, labels, batch.given)
 
 
 def _layout(shape: Sequence[int]) -> tuple[int, int] | None:

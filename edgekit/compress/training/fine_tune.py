@@ -15,7 +15,7 @@ from edgekit.graph import Graph
 from edgekit.recipe import Context
 
 KEPT: dict[str, str] = {
-    "best": "the epoch best on validation data, the graph as it came in among them",
+    "best": "the epoch best on validation data, by the metric, then by the loss; the graph as it came in among them",
     "last": "the last epoch",
 }
 
@@ -41,8 +41,8 @@ class FineTune:
     Attributes:
         epochs: Times the training data are used; None for `DEFAULT_EPOCHS`, or for as many as `seconds` allow.
         seconds: Time the training may take, validation included; the schedule follows the clock. With `epochs`, what ends first.
-        losses: Key of `TERMS` to its weight in the loss. Empty for ``soft`` of a classifier (told by labels, or by its softmax), with
-            ``labels`` where there are some, and for ``outputs`` of anything else.
+        losses: Key of `TERMS` to its weight in the loss. Empty for ``own`` where the user gives a loss, else for ``soft`` of a classifier
+            (told by labels, or by its softmax), with ``labels`` where there are some, and for ``outputs`` of anything else.
         temperature: What logits are divided by in ``soft``, over 0.
         features: Module path to the teacher's module path (the same for a pruned model) for ``features``; a learned linear
             map joins values of different widths.

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from edgekit.compress.quantize.annotate import EXACT_CLAMPS, clamp_bounds
 from edgekit.constraints import Codebook
-from edgekit.graph import Graph, aten, constant, constant_value, constraints_of, is_call, op_name
+from edgekit.graph import Graph, aten, constant, constant_value, imposed, is_call, op_name
 from edgekit.targets import Rules
 
 PER_TENSOR = aten.fake_quantize_per_tensor_affine.default
@@ -102,8 +102,7 @@ def _key(node: fx.Node, rules: Rules) -> tuple[object, ...] | None:
         return None if value.op != "call_function" or _is_fixed(value, rules) else node.args[1:]
     if is_call(node, PER_CHANNEL):
         weight, scale = node.args[:2]
-        tabled = any(isinstance(c, Codebook) for c in constraints_of(weight))
-        return None if tabled or constant_value(weight) is None else (scale.target, *node.args[3:])  # type: ignore[union-attr]
+        return None if imposed(weight, Codebook) is not None or constant_value(weight) is None else (scale.target, *node.args[3:])  # type: ignore[union-attr]
     return None
 
 

@@ -18,7 +18,8 @@ class Epoch:
         number: From 1; 0 for the student as it came.
         trained: Mean training loss of the epoch, or None.
         loss: On the validation data, or None without such.
-        metric: On the validation data: share of the samples whose class is right, by labels or by the teacher; None for no classifier.
+        metric: On the validation data: the user's own, or the share of the samples whose class is right, by labels or by the teacher; None
+            for no classifier.
     """
 
     number: int
@@ -28,8 +29,13 @@ class Epoch:
 
     def better(self, other: Epoch) -> bool:
         """By the metric, then by the loss."""
-        mine, theirs = ((e.metric or 0.0, -math.inf if e.loss is None else -e.loss) for e in (self, other))
+        mine, theirs = ((_ranked(e.metric), _ranked(None if e.loss is None else -e.loss)) for e in (self, other))
         return mine > theirs
+
+
+def _ranked(value: float | None) -> float:
+    """What is missing, or no number, is behind everything."""
+    return -math.inf if value is None or math.isnan(value) else value
 
 
 @dataclass
@@ -43,6 +49,7 @@ class History:
         sum: Of the losses of the steps since the last epoch ended.
         count: Of these steps.
         failed: Whether a loss was not finite, which ended the training.
+        measure: What the metric is called.
     """
 
     step: int = 0
@@ -51,6 +58,7 @@ class History:
     sum: float = 0.0
     count: int = 0
     failed: bool = False
+    measure: str = "accuracy"
 
     @property
     def mean(self) -> float | None:
@@ -63,7 +71,7 @@ class History:
         last, mean = self.epochs[-1], self.mean
         parts = [] if mean is None else [f"loss {mean:.3g}"]
         if last.metric is not None:
-            parts.append(f"accuracy {last.metric:.3f}")
+            parts.append(f"{self.measure} {last.metric:.3f}")
         elif last.loss is not None:
             parts.append(f"validation loss {last.loss:.3g}")
         return OF.join(parts)
@@ -91,7 +99,7 @@ class History:
         first, kept, ended = self.epochs[0], self.epochs[self.kept], self.epochs[-1]
         gained = ""
         if kept.metric is not None and first.metric is not None:
-            gained = f": accuracy {first.metric:.4f} before, {kept.metric:.4f} after on {checked:,} validation samples"
+            gained = f": {self.measure} {first.metric:.4f} before, {kept.metric:.4f} after on {checked:,} validation samples"
         elif kept.loss is not None and first.loss is not None:
             gained = f": loss {first.loss:.4g} before, {kept.loss:.4g} after on {checked:,} validation samples"
         length = f"{ended.number} epoch{'' if ended.number == 1 else 's'}"

@@ -16,6 +16,7 @@ from edgekit.compress.training.batches import Data, augmented, rows_of
 from edgekit.compress.training.checkpoints import Checkpoint
 from edgekit.compress.training.history import Epoch, History
 from edgekit.compress.training.losses import Loss, logits
+from edgekit.compress.training.own import OwnMetric
 from edgekit.compress.training.schedule import Budget, rate
 from edgekit.compress.training.student import Student
 
@@ -68,6 +69,7 @@ class Training:
         teacher: Gives `Answers`; None if no term of the loss wants them.
         data: To train on.
         validation: To tell the best epoch, or None.
+        metric: Of the answers to all of it and its labels, the larger the better; None for accuracy.
         plan: How to train.
         budget: Steps, seconds, or both.
         file: Keeps the state, and one that is there is gone on from; None to keep nothing.
@@ -80,12 +82,15 @@ class Training:
     teacher: nn.Module | None
     data: Data
     validation: Data | None
+    metric: OwnMetric | None
     plan: Plan
     budget: Budget
     file: Path | None = None
     history: History = field(default_factory=History)
 
     def __post_init__(self) -> None:
+        if self.metric is not None:
+            self.history.measure = self.metric.name
         self._learned = nn.ModuleList([self.student.learned, self.loss])
         self._kept: dict[str, Tensor] = {}
         self._per_epoch = len(self.data) // self.plan.batch_size
@@ -163,15 +168,17 @@ class Training:
         if self.validation is None:
             return Epoch(number, self.history.mean)
         self.student.eval()
-        loss, right = 0.0, 0
+        loss, right, count, parts = 0.0, 0, len(self.validation), []
         for rows in self._portions(self.validation):
             batch = self.validation.batch(rows, self.plan.classes).to(self.plan.device)
             wanted = None if self._checked is None else self._checked.rows(rows).to(self.plan.device)
             answers = self.student(batch.inputs)
             loss += float(self.loss(batch, answers, wanted)) * len(rows)
             right += _right(answers, batch.labels, wanted) if self.plan.classes is not None else 0
-        count = len(self.validation)
-        return Epoch(number, self.history.mean, loss / count, right / count if self.plan.classes is not None else None)
+            parts += [answers] if self.metric is not None else []
+        accuracy = right / count if self.plan.classes is not None else None
+        metric = accuracy if self.metric is None else self.metric(Answers.joined(parts), self.validation.labels)
+        return Epoch(number, self.history.mean, loss / count, metric)
 
     def _portions(self, data: Data) -> list[Tensor]:
         """Rows to answer at once."""

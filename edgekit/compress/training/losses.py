@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ TERMS: dict[str, str] = {
     "features": "squared distance of values inside from the teacher's (Romero et al. 2015, 'FitNets', section 2.2)",
     "outputs": "squared distance from the teacher's outputs, in shares of their variance (Ba and Caruana 2014)",
     "inputs": "squared distance of the outputs from the inputs, in shares of their variance, for autoencoders",
+    "own": "a function of the user's own, given as `Context.loss`, on the command line with ``--loss``",
 }
 """What a loss is made of."""
 
@@ -35,14 +36,17 @@ class Batch:
     Attributes:
         inputs: One tensor an input, batch first.
         labels: Probability of each class, shape (batch, classes), or None.
+        given: The labels as the data hold them, or None.
     """
 
     inputs: list[Tensor]
     labels: Tensor | None
+    given: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        return Batch([t.to(device) for t in self.inputs], None if self.labels is None else self.labels.to(device))
+        labels, given = (None if t is None else t.to(device) for t in (self.labels, self.given))
+        return Batch([t.to(device) for t in self.inputs], labels, given)
 
 
 class Loss(nn.Module):
@@ -52,13 +56,20 @@ class Loss(nn.Module):
         weights: Key of `TERMS` to its weight.
     """
 
-    def __init__(self, weights: Mapping[str, float], temperature: float, widths: Sequence[tuple[Shape, Shape]] = ()) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        temperature: float,
+        widths: Sequence[tuple[Shape, Shape]] = (),
+        own: Callable[[Answers, Tensor | None], Tensor] | None = None,
+    ) -> None:
         """Prepare the terms.
 
         Args:
             weights: Key of `TERMS` to its weight.
             temperature: Of ``soft``.
             widths: Shapes of each pair of features, the student's and the teacher's.
+            own: Of the student's answers and the labels as given.
 
         Raises:
             UsageError: A pair of features differs in more than its channels.
@@ -66,6 +77,7 @@ class Loss(nn.Module):
         super().__init__()
         self.weights = dict(weights)
         self._temperature = temperature
+        self._function = own
         self.projections = nn.ModuleList(_projection(own, theirs) for own, theirs in widths)
         self._terms = {
             "labels": self._labels,
@@ -74,6 +86,7 @@ class Loss(nn.Module):
             "features": self._features,
             "outputs": self._outputs,
             "inputs": self._inputs,
+            "own": self._own,
         }
 
     def forward(self, batch: Batch, answers: Answers, teacher: Answers | None) -> Tensor:
@@ -108,6 +121,10 @@ class Loss(nn.Module):
 
     def _inputs(self, batch: Batch, answers: Answers, teacher: Answers) -> Tensor:
         return sum((_distance(own, given) for own, given in zip(answers.scores, batch.inputs, strict=True)), start=torch.zeros(()))
+
+    def _own(self, batch: Batch, answers: Answers, teacher: Answers) -> Tensor:
+        assert self._function is not None
+        return self._function(answers, batch.given)
 
 
 def logits(scores: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from edgekit.constraints import Mask
-from edgekit.graph import argument, constant_value, constraints_of, is_call, op_name
+from edgekit.graph import argument, constant_value, constraints_of, is_call, op_name, reads
 
 EPSILON = 1e-5
 """ε in shares of a layer's mean variance."""
@@ -85,13 +85,9 @@ def normalizable(nodes: Iterable[fx.Node]) -> list[fx.Node]:
 
 def _is_free(node: fx.Node) -> bool:
     weight, bias = argument(node, "weight"), argument(node, "bias")
-    alone = all(w.op == "get_attr" and _readers(w) == 1 for w in (weight, bias) if isinstance(w, fx.Node))
+    alone = all(w.op == "get_attr" and reads(w) == 1 for w in (weight, bias) if isinstance(w, fx.Node))
     scalable = constant_value(weight) is not None and all(isinstance(c, Mask) for c in constraints_of(weight))
     return alone and scalable and not argument(node, "transposed") and all(user.op != "output" for user in node.users)
-
-
-def _readers(constant: fx.Node) -> int:
-    return sum(len(twin.users) for twin in constant.graph.find_nodes(op="get_attr", target=constant.target))
 
 
 class Statistics(fx.Interpreter):

@@ -16,6 +16,7 @@ from edgekit.compress.training.batches import Data, check_augmentations
 from edgekit.compress.training.checkpoints import digest
 from edgekit.compress.training.loop import Plan, Training
 from edgekit.compress.training.losses import OF_CLASSES, OF_TEACHER, TERMS, Loss
+from edgekit.compress.training.own import OwnLoss, OwnMetric, source
 from edgekit.compress.training.schedule import Budget
 from edgekit.compress.training.student import Student
 from edgekit.compress.training.teachers import teacher_of
@@ -74,10 +75,13 @@ def prepared(options: FineTune, graph: Graph, context: Context) -> Training:
         )
         classes = class_count(student, graph)
         weights = _losses(given, classes, student.decided[0] is not None)
-        if not set(weights) & set(OF_CLASSES) and (given.validation is None or given.validation.labels is None):
+        if not set(weights) & set(OF_CLASSES) and (given.validation is None or given.validation.indices is None):
             classes = None  # nothing says which class is right
         teacher = _teacher(given, student) if set(weights) & set(OF_TEACHER) else None
-        loss = Loss(weights, options.temperature, _widths(given))
+        names = [spec.name for spec in graph.outputs]
+        own = None if context.loss is None else OwnLoss(context.loss, student, names)
+        metric = None if context.metric is None else OwnMetric(context.metric, student, names)
+        loss = Loss(weights, options.temperature, _widths(given), own)
     for module in (student, loss, teacher):
         if module is not None:
             module.to(device)
@@ -86,7 +90,8 @@ def prepared(options: FineTune, graph: Graph, context: Context) -> Training:
         options.keep == "best", options.seed, classes, device,
     )  # fmt: skip
     budget = Budget(_steps(options, len(given.data) // plan.batch_size), options.seconds)
-    return Training(student, loss, _optimizer(options, student, loss), teacher, given.data, given.validation, plan, budget, _file(given))
+    optimizer, file = _optimizer(options, student, loss), _file(given)
+    return Training(student, loss, optimizer, teacher, given.data, given.validation, metric, plan, budget, file)
 
 
 def class_count(network: Network, graph: Graph) -> int | None:
@@ -120,9 +125,12 @@ def _losses(given: _Given, classes: int | None, decided: bool) -> Mapping[str, f
         UsageError: The model has no classes.
         DataError: There are no labels, or no teacher.
     """
-    labelled = given.data.labels is not None and (given.validation is None or given.validation.labels is not None)
+    labelled = given.data.indices is not None and (given.validation is None or given.validation.indices is not None)
     taught = given.context.teacher is not None
-    chosen = dict(given.options.losses) or _usual(classes is not None and (labelled or decided), labelled, taught)
+    usual = {"own": 1.0} if given.context.loss is not None else _usual(classes is not None and (labelled or decided), labelled, taught)
+    chosen = dict(given.options.losses) or usual
+    if "own" in chosen:
+        _check_own(given)
     if classes is None and (odd := set(chosen) & set(OF_CLASSES)):
         shapes = [list(spec.shape) for spec in given.graph.outputs]
         raise UsageError(
@@ -148,9 +156,24 @@ def _usual(classifies: bool, labelled: bool, taught: bool) -> dict[str, float]:
     return ({"soft": 1.0} if taught else {}) | ({"labels": 1.0} if labelled else {})
 
 
+def _check_own(given: _Given) -> None:
+    """Refuse a loss of the user's own that is not there, or whose labels would be blended.
+
+    Raises:
+        DataError: It is not there.
+        UsageError: The other.
+    """
+    if given.context.loss is None:
+        raise DataError(
+            "loss 'own' is a function of yours, and none is given", next_step="loss=..., on the command line --loss FILE.py:FUNCTION"
+        )
+    if "mixup" in given.options.augment:
+        raise UsageError("mixup blends the probabilities of classes, which a loss of your own does not get", accepted="flip, shift")
+
+
 def _check_labels(given: _Given, classes: int | None) -> None:
     for data in (given.data, given.validation):
-        labels = None if data is None or classes is None else data.labels
+        labels = None if data is None or classes is None else data.indices
         if labels is not None and classes is not None and (int(labels.min()) < 0 or int(labels.max()) >= classes):
             raise DataError(
                 f"there are labels from {int(labels.min())} to {int(labels.max())}, and the model has {classes} classes",
@@ -221,4 +244,5 @@ def _file(given: _Given) -> Path | None:
     graphs = [given.graph, teacher] if isinstance(teacher, Graph) else [given.graph]
     data = [d for d in (given.data, given.validation) if d is not None]
     tensors = [t for d in data for t in (*d.inputs, d.labels)]
-    return given.context.checkpoints / f"fine_tune-{digest(graphs, tensors, given.options)}.safetensors"
+    options = (given.options, *(source(f) for f in (given.context.loss, given.context.metric) if f is not None))
+    return given.context.checkpoints / f"fine_tune-{digest(graphs, tensors, options)}.safetensors"
