@@ -75,6 +75,8 @@ class Context:
     validation: Samples | None = None
     teacher: Graph | Callable[..., Any] | None = None
     checkpoints: Path | None = None
+    loss: Callable[..., Any] | None = None
+    metric: Callable[..., Any] | None = None
 
     def calibration_for(self, why: str, otherwise: str = "") -> Samples:
         """The calibration samples, for a pass that cannot do without.
@@ -93,8 +95,6 @@ class Context:
                 next_step="pass calibration=..." + (f", {otherwise}" if otherwise else ""),
             )
         return self.calibration
-    loss: Callable[..., Any] | None = None
-    metric: Callable[..., Any] | None = None
 
 
 @runtime_checkable
