@@ -15,7 +15,7 @@ import copy
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, fx
@@ -148,11 +148,7 @@ def constant(before: fx.Node, tensor: Tensor, name: str, path: str | None = None
     """Register `tensor` as a buffer under a fresh name derived from `name`; return its ``get_attr`` node."""
     module = before.graph.owning_module
     assert module is not None
-    stem = name.replace(".", "_")
-    fresh, count = stem, 0
-    while hasattr(module, fresh):
-        count += 1
-        fresh = f"{stem}_{count}"
+    fresh = fresh_name(module, name.replace(".", "_"))
     module.register_buffer(fresh, tensor.detach().contiguous())
     with before.graph.inserting_before(before):
         node = before.graph.get_attr(fresh)
@@ -161,11 +157,38 @@ def constant(before: fx.Node, tensor: Tensor, name: str, path: str | None = None
     return node
 
 
+def fresh_name(module: torch.nn.Module, stem: str) -> str:
+    """An attribute's name that the module has not yet: `stem`, or with a number behind it."""
+    fresh, count = stem, 0
+    while hasattr(module, fresh):
+        count += 1
+        fresh = f"{stem}_{count}"
+    return fresh
+
+
 def constraints_of(weight: object) -> tuple[Constraint, ...]:
     """What earlier passes imposed on the constant of a ``get_attr`` node; nothing for any other node."""
     if not isinstance(weight, fx.Node) or weight.op != "get_attr":
         return ()
     return tuple(c for c in _constraints(weight.graph.owning_module) if c.weight == weight.target)
+
+
+Kind = TypeVar("Kind", bound=Constraint)
+
+
+def imposed(weight: object, kind: type[Kind]) -> Kind | None:
+    """The constraint of one kind on the constant of a ``get_attr`` node, or None."""
+    return next((c for c in constraints_of(weight) if isinstance(c, kind)), None)
+
+
+def reads(weight: fx.Node) -> int:
+    """How many calls read a constant, through any of its ``get_attr`` nodes."""
+    return sum(len(twin.users) for twin in _twins(weight))
+
+
+def _twins(weight: fx.Node) -> list[fx.Node]:
+    """All ``get_attr`` nodes of a constant."""
+    return list(weight.graph.find_nodes(op="get_attr", target=weight.target))
 
 
 def constrain(weight: fx.Node, *constraints: Constraint) -> None:
@@ -219,7 +242,7 @@ def reweigh_all(weight: fx.Node, change: Change, readers: Sequence[fx.Node]) -> 
     """
     value = constant_value(weight)
     assert value is not None
-    twins = weight.graph.find_nodes(op="get_attr", target=weight.target)
+    twins = _twins(weight)
     new = constant(twins[0], change(value), str(weight.target), module_path(weight))
     for twin in twins:
         twin.replace_all_uses_with(new, delete_user_cb=lambda user: user in readers)
@@ -239,7 +262,7 @@ def revalue(weight: fx.Node, value: Tensor, *imposed: Constraint) -> fx.Node:
         ConversionError: The new values break an earlier constraint.
     """
     kinds = {c.kind for c in imposed}
-    twins = weight.graph.find_nodes(op="get_attr", target=weight.target)
+    twins = _twins(weight)
     new = constant(twins[0], value, str(weight.target), module_path(weight))
 
     def kept(constraint: Constraint, target: str, changed: Tensor) -> Constraint | None:
@@ -266,7 +289,7 @@ def _take_over(old: fx.Node, new: fx.Node, follow: Callable[[Constraint, str, Te
     """
     module, value, moved = new.graph.owning_module, constant_value(new), []
     assert module is not None and value is not None
-    shared = sum(len(n.users) for n in old.graph.find_nodes(op="get_attr", target=old.target)) > leaving
+    shared = reads(old) > leaving
     for constraint in constraints_of(old):
         after = follow(constraint, str(new.target), value)
         if after is None:

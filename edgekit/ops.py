@@ -5,6 +5,7 @@ The fake-quantize operators take and return float32 of the same shape and pass g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,10 +24,16 @@ def fake_quantize_per_block(x: Tensor, scale: Tensor, block: int, low: int, high
         low: Smallest integer.
         high: Largest integer.
     """
-    steps = scale
-    for axis, size in enumerate(x.shape):
-        steps = steps.repeat_interleave(size // scale.shape[axis], axis) if size != scale.shape[axis] else steps
+    steps = spread(scale, x.shape)
     return (x / steps).round().clamp(low, high) * steps
+
+
+def spread(scale: Tensor, shape: Sequence[int]) -> Tensor:
+    """Scales of blocks, each repeated for the elements that it serves: of `shape`, whose sizes are multiples of the scales'."""
+    for axis, size in enumerate(shape):
+        if size != scale.shape[axis]:
+            scale = scale.repeat_interleave(size // scale.shape[axis], axis)
+    return scale
 
 
 @torch.library.custom_op("edgekit::fake_quantize_dynamic", mutates_args=())

@@ -21,6 +21,7 @@ from torch.fx.node import map_arg
 from torch.utils._pytree import tree_map
 
 from edgekit.errors import LoadError
+from edgekit.graph import fresh_name
 
 
 def lift(program: ExportedProgram) -> fx.GraphModule:
@@ -91,16 +92,10 @@ def _held(program: ExportedProgram, name: str | None) -> Any:
 
 def _fresh(root: torch.nn.Module, name: str | None) -> str:
     stem = str(name).replace(".", "_").replace("/", "_").replace("-", "_").removeprefix("_torch_params_")
-    fresh, count = stem, 0
-    while hasattr(root, fresh):
-        count += 1
-        fresh = f"{stem}_{count}"
-    return fresh
+    return fresh_name(root, stem)
 
 
 def _on_meta(value: Any, node: fx.Node) -> Any:
-    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
-        return value
     if not isinstance(value, Tensor):
         return value
     if not all(isinstance(size, int) for size in value.shape):

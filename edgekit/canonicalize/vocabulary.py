@@ -24,6 +24,9 @@ ALONG_A_DIMENSION = overloads("cumsum argmax topk")
 POOLING_AND_RESIZE = overloads("avg_pool2d max_pool2d upsample_nearest2d.vec upsample_bilinear2d.vec pixel_shuffle pixel_unshuffle pad")
 SHAPE_AND_INDEX = overloads("reshape permute expand cat slice.Tensor flip repeat gather index_select embedding")
 
+LAYERS = overloads("convolution linear")
+"""Calls that multiply by a weight of their own and add a bias."""
+
 POINTWISE_ACTIVATION = ACTIVATION - overloads("prelu glu softmax.int log_softmax.int")
 """Activations that map each element by itself."""
 

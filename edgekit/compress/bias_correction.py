@@ -14,13 +14,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, fx
 
+from edgekit.canonicalize.vocabulary import LAYERS
 from edgekit.compress.quantize.calibrate import batches
 from edgekit.compress.roundings import rounded, without_roundings
-from edgekit.errors import DataError
 from edgekit.graph import Graph, constant, constant_value, finish, grid_of, is_call, op_name
 from edgekit.recipe import Context
 
-WEIGHTED = ("convolution", "linear")
 FEWEST, ENOUGH = 4, 1 << 20
 """A layer's input is summed over so many samples at least, and elements at most: large images tell a mean soon."""
 
@@ -47,14 +46,13 @@ class BiasCorrection:
         Raises:
             DataError: There are no calibration data, or they do not fit the model.
         """
-        layers = [n for n in graph.nodes if is_call(n) and op_name(n) in WEIGHTED and grid_of(n.args[1]) is not None]
+        layers = [n for n in graph.nodes if is_call(n, *LAYERS) and grid_of(n.args[1]) is not None]
         if not layers:
             return graph
-        if context.calibration is None:
-            raise DataError("bias correction measures layers on data", accepted="calibration samples", next_step="pass calibration=...")
+        samples = context.calibration_for("bias correction measures layers on data")
         sums = {n.name: InputSums(n.args[0]) for n in layers}
         with torch.inference_mode():
-            for run, inputs, count in batches(without_roundings(graph), context.calibration, self.batch_size):
+            for run, inputs, count in batches(without_roundings(graph), samples, self.batch_size):
                 _Sums(run.module, sums, count).run(*inputs)
             shifts = {n.name: _mean_loss(n, sums[n.name]) for n in layers}
         result = graph.copy()

@@ -10,27 +10,22 @@ by output channel anyway (Nagel et al. 2019, "Data-free quantization", section 4
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, fx
 
-from edgekit.compress.channel_ranges import channel_ranges, check_evening
 from edgekit.compress.channels import Space, free_spaces, groups_of, layer_weight
+from edgekit.compress.evening import Evening
 from edgekit.constraints import Change
 from edgekit.graph import Graph, argument, constant, constant_value, finish, reweigh
 from edgekit.recipe import Context
 
-MOST = 16.0
-"""A channel is scaled by at most this, either way."""
-
-DEAD = 1e-6
-"""Channels below this share of the largest are left alone."""
-
 
 @dataclass(frozen=True)
-class Equalize:
+class Equalize(Evening):
     """Scales channels so that a tensor's one grid serves them all. Goes before ``quantize``; changes no result in float.
 
     Given: a canonical graph with float weights, before lowering and quantization.
@@ -45,17 +40,7 @@ class Equalize:
     """
 
     name: ClassVar[str] = "equalize"
-
-    strength: float = 0.5
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        """Refuse a strength that is no share, and batches of nothing.
-
-        Raises:
-            UsageError: Either.
-        """
-        check_evening(self.name, self.strength, self.batch_size)
+    most: ClassVar[float] = 16.0
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The graph with other weights and the same results; itself, if no channels are free to be scaled.
@@ -68,22 +53,17 @@ class Equalize:
         if not spaces:
             return graph
         axes = {v.name: 1 for space in spaces for v in space.values}
-        ranges = channel_ranges("equalization", graph, context.calibration, axes, self.batch_size)
+        ranges = self.ranges(graph, context, axes)
         for space in spaces:
-            _scale(space, self._factors(space, [ranges[v.name] for v in space.values]))
+            _scale(space, self.factors(_fill(space, ranges), torch.stack([_input_shares(n) for n in space.readers]).amax(0)))
         finish(result.module)
         return result
 
-    def _factors(self, space: Space, ranges: list[Tensor]) -> Tensor:
-        """What to divide each channel by, their geometric mean about 1."""
-        # A value's largest channel sets its grid, so a channel counts by the share of that it fills, in the value it fills most.
-        shares = [r / r.max() for r in ranges if float(r.max()) > 0]
-        weight = torch.stack([_input_shares(n) for n in space.readers]).amax(0)
-        activation = torch.stack(shares).amax(0) if shares else torch.zeros_like(weight)
-        live = (activation > DEAD) & (weight > DEAD)
-        log = self.strength * activation.clamp_min(DEAD).log() - (1 - self.strength) * weight.clamp_min(DEAD).log()
-        centre = log[live].mean() if bool(live.any()) else 0.0
-        return torch.where(live, (log - centre).exp().clamp(1 / MOST, MOST), 1.0)
+
+def _fill(space: Space, ranges: Mapping[str, Tensor]) -> Tensor:
+    """For each channel, the largest share it has in the range of a value: a value's largest channel sets its grid."""
+    values = [ranges[v.name] for v in space.values]
+    return torch.stack([r / r.max().clamp_min(torch.finfo(torch.float32).tiny) for r in values]).amax(0)
 
 
 def _input_shares(node: fx.Node) -> Tensor:

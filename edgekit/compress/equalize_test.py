@@ -146,5 +146,5 @@ def test_no_graph_changes_its_results(ops, strength):
 def test_options_and_data_are_asked_for():
     with pytest.raises(UsageError, match="strength"):
         Equalize(1.5)
-    with pytest.raises(DataError, match="equalization"):
+    with pytest.raises(DataError, match="measures channels on data"):
         Equalize()(graph_of(residual, [IMAGE], **constants()), Context(RULES))

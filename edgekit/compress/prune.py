@@ -21,8 +21,8 @@ from edgekit.compress.prunable import Prunable, below, beyond_effective, largest
 from edgekit.compress.quantize.annotate import weight_operand
 from edgekit.compress.quantize.weights import channel_axis, checked_weight
 from edgekit.constraints import Mask
-from edgekit.errors import DataError, UsageError
-from edgekit.graph import Graph, constraints_of, finish, module_path, op_name, revalue
+from edgekit.errors import UsageError
+from edgekit.graph import Graph, finish, imposed, module_path, op_name, revalue
 from edgekit.recipe import Context
 from edgekit.targets import Rules
 
@@ -31,7 +31,6 @@ SCOPES: dict[str, str] = {
     "global": "the model's smallest weights go, wherever they are",
 }
 UNSTRUCTURED = "unstructured"
-_SOME = "some 100 to 500 typical samples, no labels"
 _N_OF_M = re.compile(r"([1-9]\d?):([1-9]\d?)")
 _BLOCK = re.compile(r"([1-9]\d?)x([1-9]\d?)")
 
@@ -148,7 +147,7 @@ class Prune:
                 continue
             share = for_module(module_path(reader), None, self.overrides)
             if share != 0:
-                mask = next((c for c in constraints_of(node) if isinstance(c, Mask)), None)
+                mask = imposed(node, Mask)
                 value, axis = checked_weight(reader, node), channel_axis(reader, rules)
                 found[str(node.target)] = Prunable(node, module_path(reader), value, axis, None if mask is None else mask.kept, share)
         return list(found.values())
@@ -193,9 +192,6 @@ class Prune:
         """The weights with what an error of each element costs, where that is what importance means."""
         if self.importance == "magnitude":
             return list(found)
-        if context.calibration is None:
-            raise DataError(
-                "importance 'gradient' is measured on data", accepted=_SOME, next_step="pass calibration=..., or importance = magnitude"
-            )
-        costs = weight_costs(graph, found, context.calibration)
+        samples = context.calibration_for("importance 'gradient' is measured on data", "or importance = magnitude")
+        costs = weight_costs(graph, found, samples)
         return [replace(weight, sensitivity=costs[weight.name]) for weight in found]

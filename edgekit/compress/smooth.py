@@ -14,22 +14,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, fx
 
-from edgekit.compress.channel_ranges import channel_ranges, check_evening
+from edgekit.compress.evening import Evening
 from edgekit.graph import Graph, argument, aten, constant, constant_value, finish, is_call, is_scalable, op_name, reweigh
 from edgekit.recipe import Context
 from edgekit.targets import Rules
 
 NORMALIZATIONS = (aten.layer_norm.default, aten.rms_norm.default)
 
-MOST = 64.0
-"""A channel is scaled by at most this, either way."""
-
-DEAD = 1e-6
-"""Channels below this share of the largest are left alone."""
-
 
 @dataclass(frozen=True)
-class Smooth:
+class Smooth(Evening):
     """Evens out the channels behind layer norms and RMS norms for one grid. Goes before ``quantize``; changes no result in float.
 
     Given: a canonical graph, before lowering.
@@ -44,17 +38,7 @@ class Smooth:
     """
 
     name: ClassVar[str] = "smooth"
-
-    strength: float = 0.5
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        """Refuse a strength that is no share, and batches of nothing.
-
-        Raises:
-            UsageError: Either.
-        """
-        check_evening(self.name, self.strength, self.batch_size)
+    most: ClassVar[float] = 64.0
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The graph with other weights and the same results; as it was, with a note, if no normalization is free to be scaled.
@@ -67,21 +51,12 @@ class Smooth:
         found = [n for n in free if not _is_absorbed(n, context.rules)]
         if not found:
             return graph.noting(f"smooth: nothing to even out: {_ABSORBED.format(context.rules.name) if free else _NONE}")
-        ranges = channel_ranges("smoothing", graph, context.calibration, {n.name: -1 for n in found}, self.batch_size)
+        ranges = self.ranges(graph, context, {n.name: -1 for n in found})
         for node in found:
-            _scale(node, self._factors(ranges[node.name], list(node.users)))
+            weight = torch.stack([_weight(n).abs().amax(0) for n in node.users]).amax(0)
+            _scale(node, self.factors(ranges[node.name], weight))
         finish(result.module)
         return result
-
-    def _factors(self, activation: Tensor, readers: list[fx.Node]) -> Tensor:
-        """What to divide each channel by, their geometric mean 1."""
-        weight = torch.stack([_weight(n).abs().amax(0) for n in readers]).amax(0)
-        live = (activation > DEAD * activation.max()) & (weight > DEAD * weight.max())
-        if not bool(live.any()):
-            return torch.ones_like(activation)
-        tiny = torch.finfo(activation.dtype).tiny
-        log = self.strength * activation.clamp_min(tiny).log() - (1 - self.strength) * weight.clamp_min(tiny).log()
-        return torch.where(live, (log - log[live].mean()).exp().clamp(1 / MOST, MOST), 1.0)
 
 
 _NONE = "linear layers alone read no normalization"

@@ -25,13 +25,15 @@ class Samples:
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values()))) if self.inputs else 0
 
+    def rows(self, which: np.ndarray | slice) -> Samples:
+        """Some of the samples."""
+        labels = None if self.labels is None else self.labels[which]
+        return Samples({name: values[which] for name, values in self.inputs.items()}, labels, self.classes)
+
     def first(self, count: int) -> Samples:
         """The first `count` samples, or all if there are fewer."""
-        labels = None if self.labels is None else self.labels[:count]
-        return Samples({k: v[:count] for k, v in self.inputs.items()}, labels, self.classes)
+        return self.rows(slice(count))
 
     def spread(self, count: int) -> Samples:
         """`count` samples at even distances, the first and the last among them, or all: data may be sorted."""
-        rows = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int))
-        labels = None if self.labels is None else self.labels[rows]
-        return Samples({name: values[rows] for name, values in self.inputs.items()}, labels, self.classes)
+        return self.rows(np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)))

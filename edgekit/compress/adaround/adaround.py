@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, fx
 
-from edgekit.canonicalize.vocabulary import POINTWISE_ACTIVATION
+from edgekit.canonicalize.vocabulary import LAYERS, POINTWISE_ACTIVATION
 from edgekit.compress.adaround.coordinates import by_coordinates
 from edgekit.compress.adaround.gradient import by_gradient
 from edgekit.compress.adaround.layer import Activation, Layer
@@ -22,20 +22,21 @@ from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
 from edgekit.compress.overrides import check_modules, matches
 from edgekit.compress.roundings import is_rounding, unrounded
 from edgekit.constraints import Codebook, Mask
-from edgekit.errors import DataError, UsageError
+from edgekit.errors import UsageError
 from edgekit.graph import (
     Graph,
     argument,
     constant_value,
-    constraints_of,
     finish,
     grid_of,
+    imposed,
     is_call,
     module_path,
-    op_name,
+    reads,
     revalue,
     shape_of,
 )
+from edgekit.ops import spread
 from edgekit.recipe import Context
 
 POSITIONS, ELEMENTS = 16384, 1 << 26
@@ -45,8 +46,6 @@ METHODS: dict[str, str] = {
     "coordinates": "coordinate descent over the integers, towards the weight that fits the float outputs best",
     "gradient": "the paper's: up or down by gradient descent on a relaxation, activations included; slower",
 }
-
-WEIGHTED = ("convolution", "linear")
 
 
 @dataclass(frozen=True)
@@ -100,22 +99,18 @@ class AdaRound:
         layers = [n for n in graph.nodes if self._rounds(n)]
         if not layers:
             return graph
-        if context.calibration is None:
-            raise DataError(
-                "AdaRound measures layers on data", accepted="some 100 to 500 typical samples, no labels", next_step="pass calibration=..."
-            )
+        samples = context.calibration_for("AdaRound measures layers on data")
         chosen = {n.name: lambda node, seen, index=i: self._weight(node, seen, self.seed + index) for i, n in enumerate(layers)}
-        found = reconstruct(graph, context.calibration, chosen, "learning roundings")
+        found = reconstruct(graph, samples, chosen, "learning roundings")
         return _with(graph, found.weights, found.biases)
 
     def _rounds(self, node: fx.Node) -> bool:
         """Whether the node is a layer to be rounded anew: its own weight, on a grid, of the layers asked for."""
-        if not is_call(node) or op_name(node) not in WEIGHTED or grid_of(argument(node, "weight")) is None or not can_fit(node):
+        if not is_call(node, *LAYERS) or grid_of(argument(node, "weight")) is None or not can_fit(node):
             return False
         weight = unrounded(argument(node, "weight"))
-        readers = sum(len(n.users) for n in node.graph.find_nodes(op="get_attr", target=weight.target))
         asked = not self.modules or any(matches(module_path(node), glob) for glob in self.modules)
-        return asked and readers == 1 and not any(isinstance(c, Codebook) for c in constraints_of(weight))
+        return asked and reads(weight) == 1 and imposed(weight, Codebook) is None
 
     def _weight(self, node: fx.Node, seen: Seen, seed: int) -> Tensor:
         layer = _layer(node, seen)
@@ -126,7 +121,7 @@ class AdaRound:
 def _layer(node: fx.Node, seen: Seen) -> Layer:
     rounding = argument(node, "weight")
     value: Any = constant_value(unrounded(rounding))
-    mask = next((c for c in constraints_of(unrounded(rounding)) if isinstance(c, Mask)), None)
+    mask = imposed(unrounded(rounding), Mask)
     kept = torch.ones_like(value, dtype=torch.bool) if mask is None else mask.kept
     pieces = positions(node, seen, min(POSITIONS, ELEMENTS // value[0].numel()))
     inputs, outputs = (torch.cat(part, 2).mT.contiguous() for part in zip(*pieces, strict=True))
@@ -140,10 +135,8 @@ def _grid(rounding: fx.Node, weight: Tensor) -> tuple[Tensor, tuple[int, int]]:
     grid: Any = grid_of(rounding)
     low, high = rounding.args[-2:]
     if grid.block is not None:
-        steps: Any = constant_value(rounding.args[1])
-        for axis, size in enumerate(weight.shape):
-            steps = steps.repeat_interleave(size // steps.shape[axis], axis)
-        return steps, (int(low), int(high))  # type: ignore[arg-type]
+        scales: Any = constant_value(rounding.args[1])
+        return spread(scales, weight.shape), (int(low), int(high))  # type: ignore[arg-type]
     shape = [-1 if d == grid.axis else 1 for d in range(weight.dim())]
     return torch.tensor(grid.scale).reshape(shape).expand_as(weight), (int(low), int(high))  # type: ignore[arg-type]
 

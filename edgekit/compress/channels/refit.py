@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
+from edgekit.canonicalize.vocabulary import LAYERS
 from edgekit.compress.channels.groups import Channels
 from edgekit.compress.channels.removal import removed, selection
 from edgekit.compress.cluster.fitting import Target
 from edgekit.compress.cluster.moments import can_fit, moments
 from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
 from edgekit.data import Samples
-from edgekit.graph import Graph, argument, constant, constant_value, constraints_of, finish, is_call, op_name
+from edgekit.graph import Graph, argument, constant, constant_value, constraints_of, finish, is_call, reads
 
 RIDGE = 0.1
 """What a change of a weight costs, in shares of the mean squared input."""
@@ -62,11 +63,10 @@ def refitted(graph: Graph, channels: Channels, gone: Collection[int], samples: S
 
 def _can_change(node: fx.Node) -> bool:
     """Whether a layer can be fitted, alone and without breaking anything."""
-    if not is_call(node) or op_name(node) not in ("convolution", "linear") or not can_fit(node):
+    if not is_call(node, *LAYERS) or not can_fit(node):
         return False
     weight = argument(node, "weight")
-    readers = sum(len(twin.users) for twin in weight.graph.find_nodes(op="get_attr", target=weight.target))
-    return readers == 1 and not constraints_of(weight) and constant_value(argument(node, "bias")) is not None
+    return reads(weight) == 1 and not constraints_of(weight) and constant_value(argument(node, "bias")) is not None
 
 
 def _fitted(node: fx.Node, seen: Seen, kept: _Kept) -> Tensor:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, fx
 
+from edgekit.canonicalize.vocabulary import LAYERS
+from edgekit.compress.union_find import UnionFind
 from edgekit.graph import Graph, argument, constant_value, is_call, is_scalable, op_name, shape_of
 
 COMMUTING = (
@@ -34,26 +36,20 @@ class Space:
 
 def free_spaces(graph: Graph) -> list[Space]:
     """The spaces of a graph that can be scaled, in execution order."""
-    parent: dict[fx.Node, fx.Node] = {}
-
-    def find(node: fx.Node) -> fx.Node:
-        while parent.setdefault(node, node) is not node:
-            node = parent[node]
-        return node
-
+    sets = UnionFind[fx.Node]()
     for node in graph.nodes:
         for operand in node.all_input_nodes if commutes(node) else ():
-            parent[find(operand)] = find(node)
+            sets.join(node, operand)
     found: dict[fx.Node, Space] = {}
     for node in graph.nodes:
         if node.op in ("placeholder", "call_function"):
-            _enter(node, found.setdefault(find(node), Space()))
+            _enter(node, found.setdefault(sets.find(node), Space()))
     return [s for s in found.values() if s.writers and s.readers and not s.frozen]
 
 
 def layer_weight(node: fx.Node) -> Tensor | None:
     """The weight of a layer whose channels can be scaled, else None: constant, its own, channels on axis 1, no codebook."""
-    if not is_call(node) or op_name(node) not in ("convolution", "linear"):
+    if not is_call(node, *LAYERS):
         return None
     weight, bias = argument(node, "weight"), argument(node, "bias")
     if constant_value(weight) is None or len(weight.users) > 1 or not is_scalable(weight):

@@ -45,6 +45,4 @@ def parted(samples: Samples) -> tuple[Samples, Samples]:
     cut = 2 * len(samples) // 3
     if not 0 < cut < len(samples):
         raise DataError(f"{len(samples)} samples cannot be parted", accepted="3 or more; some 100 to 500 tell something")
-    rest = {name: values[cut:] for name, values in samples.inputs.items()}
-    labels = None if samples.labels is None else samples.labels[cut:]
-    return samples.first(cut), Samples(rest, labels, samples.classes)
+    return samples.first(cut), samples.rows(slice(cut, None))

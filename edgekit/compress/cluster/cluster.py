@@ -18,7 +18,7 @@ from edgekit.compress.cluster.tables import SIGNS
 from edgekit.compress.overrides import check_modules, for_module
 from edgekit.constraints import BITS
 from edgekit.data import Samples
-from edgekit.errors import DataError, UsageError
+from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.progress import track
 from edgekit.recipe import Context
@@ -114,12 +114,9 @@ class Cluster:
         found, samples = layers(graph, context.rules), context.calibration
         if not found:
             return graph.noting("palettes: no weight was clustered")
-        if samples is None and (self.bits == AUTO or self.method == "sensitivity" or self.correction != "none"):
-            raise DataError(
-                "this clustering measures layers on data",
-                accepted="some 100 to 500 typical samples, no labels",
-                next_step="pass calibration=..., or a recipe without it: palettize8, palettize6, palettize4_grouped",
-            )
+        if self._weighs or self.correction != "none":
+            without = "or a recipe without it: palettize8, palettize6, palettize4_grouped"
+            samples = context.calibration_for("this clustering measures layers on data", without)
         costs = weight_costs(graph, found, samples) if samples is not None and self._weighs else None
         clustering = self._clustering(costs, samples)
         if samples is not None and self.min_agreement is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, fx
 
+from edgekit.canonicalize.vocabulary import LAYERS
 from edgekit.compress.budget import Assignment
 from edgekit.compress.cluster.fitting import Target, fit
 from edgekit.compress.cluster.layers import HALF_BITS, Layer
@@ -16,11 +17,7 @@ from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
 from edgekit.compress.cluster.tables import SIGNS, codebook
 from edgekit.constraints import Codebook
 from edgekit.data import Samples
-from edgekit.graph import Graph, finish, op_name, revalue
-
-WEIGHTED = ("convolution", "linear")
-"""Calls that have a bias, which can take the mean that clustering costs."""
-
+from edgekit.graph import Graph, finish, is_call, revalue
 
 FIXED = ("uniform", *SIGNS)
 """Methods whose tables have a form that least squares over their entries would lose."""
@@ -111,7 +108,8 @@ class _Chooser:
 
 
 def _corrected(layer: Layer) -> bool:
-    return not layer.shared and op_name(layer.reader) in WEIGHTED
+    """Whether a layer has a bias of its own, which can take the mean that clustering costs."""
+    return not layer.shared and is_call(layer.reader, *LAYERS)
 
 
 def _with(graph: Graph, values: Mapping[str, Tensor], codebooks: Mapping[str, Codebook], biases: Mapping[str, Tensor]) -> Graph:

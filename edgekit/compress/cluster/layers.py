@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from edgekit.compress.quantize.annotate import weight_operands
 from edgekit.compress.quantize.weights import channel_axis, checked_weight
 from edgekit.constraints import BITS, Codebook, Mask
-from edgekit.graph import Graph, constraints_of, module_path, op_name
+from edgekit.graph import Graph, imposed, module_path, op_name, reads
 from edgekit.targets import Rules
 
 HALF_BITS = 16
@@ -85,10 +85,8 @@ def layers(graph: Graph, rules: Rules) -> list[Layer]:
     for reader, node in weights:
         if op_name(reader) not in rules.weight_only or str(node.target) in found:
             continue
-        value, constraints = checked_weight(reader, node), constraints_of(node)
-        if any(isinstance(c, Codebook) for c in constraints) or float(value.abs().max()) > LARGEST_HALF:
+        value = checked_weight(reader, node)
+        if imposed(node, Codebook) is not None or float(value.abs().max()) > LARGEST_HALF:
             continue
-        mask = next((c for c in constraints if isinstance(c, Mask)), None)
-        readers = sum(len(n.users) for n in node.graph.find_nodes(op="get_attr", target=node.target))
-        found[str(node.target)] = Layer(node, reader, channel_axis(reader, rules), value, mask, readers > 1)
+        found[str(node.target)] = Layer(node, reader, channel_axis(reader, rules), value, imposed(node, Mask), reads(node) > 1)
     return list(found.values())

@@ -2,8 +2,8 @@
 
 The float graph and the compressed one run side by side, node by node, on all samples. At each layer the compressed graph's
 inputs and the float graph's outputs say which weight would fit best (as AdaRound's asymmetric reconstruction does, Nagel et
-al. 2020, section 3.3), `edgekit.compress.cluster.fitting` clusters that or `edgekit.compress.adaround.rounding` rounds it, and the
-mean that is still lost goes into the bias. Of a quantized graph, the float graph is the same without its roundings.
+al. 2020, section 3.3), `edgekit.compress.cluster.fitting` clusters that or `edgekit.compress.adaround` rounds it, and the mean that is
+still lost goes into the bias. Of a quantized graph, the float graph is the same without its roundings.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.compress.quantize.calibrate import batches
-from edgekit.compress.quantize.sensitivity import Reactions
+from edgekit.compress.quantize.sensitivity import Reactions, affordable
 from edgekit.data import Samples
 from edgekit.graph import Graph
 
@@ -54,15 +54,8 @@ def weight_costs(graph: Graph, layers: Sequence[Weighted], samples: Samples) -> 
     names = {layer.node.name: layer.name for layer in layers}
     costs = {layer.name: torch.zeros_like(layer.value) for layer in layers}
     first = 0
-    for run, inputs, count in batches(graph, _some(graph, samples), BATCH):
+    for run, inputs, count in batches(graph, affordable(graph, samples, FEWEST, WORK)[0], BATCH):
         for node, (_, squared) in Reactions(run, frozenset(names)).of(inputs, first, count).items():
             costs[names[node]] += squared
         first += count
     return costs
-
-
-def _some(graph: Graph, samples: Samples) -> Samples:
-    """Samples at even distances, as many as `WORK` allows."""
-    elements = sum(n.meta["val"].numel() for n in graph.nodes if n.op == "call_function" and isinstance(n.meta["val"], Tensor))
-    wanted = min(len(samples), max(FEWEST, WORK // max(elements, 1)))
-    return samples.spread(wanted)

@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, fx
 
+from edgekit.canonicalize.vocabulary import LAYERS
 from edgekit.compress.budget import Choice, ladder, within
 from edgekit.compress.channels import groups_of
 from edgekit.compress.cluster.fitting import Target
@@ -25,11 +26,10 @@ from edgekit.compress.low_rank.replacing import with_factors
 from edgekit.compress.overrides import check_modules, for_module, matches
 from edgekit.data import Samples
 from edgekit.errors import UsageError
-from edgekit.graph import Graph, argument, constraints_of, is_call, module_path, op_name
+from edgekit.graph import Graph, argument, constraints_of, is_call, module_path, reads
 from edgekit.recipe import Context
 
 BUDGETS = ("macs", "parameters")
-WEIGHTED = ("convolution", "linear")
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,10 @@ class LowRank:
         return result.noting(_summary(before, cost_of(result), len(factorized), len(layers)))
 
     def _may_go(self, node: fx.Node) -> bool:
-        if not is_call(node) or op_name(node) not in WEIGHTED or not can_fit(node) or groups_of(node) != 1:
+        if not is_call(node, *LAYERS) or not can_fit(node) or groups_of(node) != 1:
             return False
         weight = argument(node, "weight")
-        own = len(weight.users) == 1 and len(node.graph.find_nodes(op="get_attr", target=weight.target)) == 1
-        return own and not constraints_of(weight) and not any(matches(module_path(node), glob) for glob in self.keep)
+        return reads(weight) == 1 and not constraints_of(weight) and not any(matches(module_path(node), glob) for glob in self.keep)
 
     def _chosen(self, layers: Sequence[fx.Node], options: Mapping[str, list[Option]], before: Cost) -> dict[str, Option]:
         """What each layer becomes."""

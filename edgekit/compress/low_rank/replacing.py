@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from edgekit.compress.low_rank.kinds import Stages
 from edgekit.graph import Graph, argument, aten, call, constant, finish, op_name, substitute
 
-ALONG = {"svd": ((0, 1), ()), "tucker": ((), (0, 1), ())}
+ALONG: dict[str, tuple[tuple[int, ...], ...]] = {"svd": ((0, 1), ()), "spatial": ((0,), (1,)), "tucker": ((), (0, 1), ())}
 """Of a convolution's stages, the spatial dimensions whose stride, padding and dilation each takes over."""
 
 
@@ -48,8 +48,7 @@ def _replace(node: fx.Node, kind: str, weights: Stages, bias: Tensor | None) -> 
 def _options(node: fx.Node, kind: str, index: int) -> tuple[Any, ...]:
     """Stride, padding, dilation, transposed, output padding and groups of one stage."""
     sizes = len(argument(node, "stride"))
-    along = ((0,), (1,)) if kind == "spatial" else ALONG[kind]
-    taken = [d for d in along[index] if d < sizes]
+    taken = [d for d in ALONG[kind][index] if d < sizes]
 
     def of(name: str, neutral: int) -> list[int]:
         return [int(v) if d in taken else neutral for d, v in enumerate(argument(node, name))]

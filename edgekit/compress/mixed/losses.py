@@ -10,10 +10,10 @@ from torch import Tensor, fx
 from torch.fx.node import map_arg
 
 from edgekit.compress.quantize.calibrate import batches
-from edgekit.compress.quantize.sensitivity import DECIDED_BEFORE, affordable
-from edgekit.compress.roundings import is_rounding, unrounded
+from edgekit.compress.quantize.sensitivity import affordable, scores_of
+from edgekit.compress.roundings import is_rounding
 from edgekit.data import Samples
-from edgekit.graph import Graph, constant_value, is_call, op_name
+from edgekit.graph import Graph, constant_value
 from edgekit.progress import track
 
 
@@ -54,7 +54,7 @@ class _Switchboard:
             elif node.op == "call_function":
                 self._exact[node] = self._exact[node.args[0]] if is_rounding(node) else _called(node, self._exact)  # type: ignore[index]
         output = next(n for n in reversed(self._nodes) if n.op == "output")
-        self._outputs = [_scores(n) for n in output.all_input_nodes]
+        self._outputs = [scores_of(n) for n in output.all_input_nodes]
 
     def loss(self, rounding: fx.Node) -> float:
         """What the outputs lose by one rounding, squared and summed."""
@@ -73,8 +73,3 @@ def _called(node: fx.Node, values: Mapping[fx.Node, Any]) -> Any:
     args: Any = map_arg(node.args, lambda n: values[n])
     kwargs: Any = map_arg(node.kwargs, lambda n: values[n])
     return node.target(*args, **kwargs)  # type: ignore[operator]
-
-
-def _scores(node: fx.Node) -> fx.Node:
-    last = unrounded(node)
-    return last.args[0] if is_call(last) and op_name(last) in DECIDED_BEFORE else node

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from edgekit.compress.budget import least
-from edgekit.compress.cluster.agreement import answers, parted
+from edgekit.compress.cluster.agreement import agreement, answers, parted
 from edgekit.compress.mixed.losses import rounding_losses
 from edgekit.compress.mixed.rungs import Rung, edge_modules, kernel_modules, ladder, roundings
 from edgekit.compress.overrides import for_module
@@ -92,11 +92,8 @@ class MixedPrecision:
             UsageError: No assignment keeps to the budget, or the model is no classifier and the budget is one of answers.
             ConversionError: A weight is NaN or infinite.
         """
-        if context.calibration is None:
-            raise DataError(
-                "mixed precision measures the model on data", accepted="some 100 to 500 typical samples", next_step="pass calibration=..."
-            )
-        seen, unseen = (context.calibration, context.validation) if context.validation is not None else parted(context.calibration)
+        samples = context.calibration_for("mixed precision measures the model on data")
+        seen, unseen = (samples, context.validation) if context.validation is not None else parted(samples)
         measure, wanted = self._measure(graph, unseen)
         trial = Context(context.rules, seen, context.alignment)
         base = Quantize(self.scheme, self.calibration, overrides=self.overrides)(graph, trial)
@@ -123,7 +120,7 @@ class MixedPrecision:
             return (lambda found: _sqnr(exact, _outputs(found, unseen))), self.min_sqnr
         expected = answers(graph, unseen)
         if self.min_agreement is not None:
-            return (lambda found: float((answers(found, unseen) == expected).float().mean())), self.min_agreement
+            return (lambda found: agreement(expected, found, unseen)), self.min_agreement
         if unseen.labels is None:
             raise DataError(
                 "max_drop counts right answers, but the samples have no labels",
@@ -133,7 +130,7 @@ class MixedPrecision:
         labels = torch.from_numpy(np.asarray(unseen.labels)).long()
         assert self.max_drop is not None
         accuracy = float((expected == labels).float().mean())
-        return (lambda found: float((answers(found, unseen) == labels).float().mean())), accuracy - self.max_drop
+        return (lambda found: agreement(labels, found, unseen)), accuracy - self.max_drop
 
     def _quantized(self, graph: Graph, context: Context, modules: Collection[str], rung: Rung) -> Graph:
         """Quantized with overrides that raise the modules of a rung, and none inside them."""

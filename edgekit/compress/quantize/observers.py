@@ -66,7 +66,7 @@ def observer(calibration: str, momentum: float) -> Observer:
     """A fresh observer for a calibrator."""
     if calibration == "moving_average":
         return MovingAverage(momentum)
-    return Seen(counting=calibration not in ("minmax",))
+    return Seen(counting=calibration != "minmax")
 
 
 def choose_range(observers: Sequence[Observer], calibration: str, percentile: float, levels: int, symmetric: bool) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from edgekit.compress.quantize.sharing import share, shares
 from edgekit.compress.quantize.warning import Remarks, named
 from edgekit.compress.quantize.weight_only import compress_weights, weight_bits
 from edgekit.compress.quantize.weights import LIMIT, channel_axis, channel_scales, checked_weight, table_scales
-from edgekit.errors import DataError, UsageError
+from edgekit.errors import UsageError
 from edgekit.graph import Graph, finish, op_name
 from edgekit.recipe import Context
 from edgekit.schemes import parse_scheme
@@ -99,13 +99,9 @@ class Quantize:
         rules, calibrator = context.rules, Calibrator(self.calibration, self.percentile, self.momentum)
         observers = {node: calibrator.observer() for node in watched(plan, rules)}
         if observers:
-            if context.calibration is None:
-                raise DataError(
-                    f"scheme {self.scheme!r} rounds activations, so it needs calibration data",
-                    accepted="some 100 to 500 typical samples",
-                    next_step="pass calibration=..., or use a recipe without it: dynamic_int8, weight_int8",
-                )
-            calibrate(graph, context.calibration, observers, self.batch_size, weighing=self.calibration == "sensitivity")
+            why = f"scheme {self.scheme!r} rounds activations, so it needs calibration data"
+            samples = context.calibration_for(why, "or use a recipe without it: dynamic_int8, weight_int8")
+            calibrate(graph, samples, observers, self.batch_size, weighing=self.calibration == "sensitivity")
         grids = Assignment(plan, rules, calibrator, observers, remarks).grids()
         scales = _weight_scales(plan, rules, remarks)
         widen(plan, grids, scales, rules, remarks)

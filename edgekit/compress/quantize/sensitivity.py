@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from edgekit.compress.roundings import unrounded
 from edgekit.data import Samples
 from edgekit.graph import Graph, is_call, op_name
 
@@ -35,7 +36,7 @@ class Reactions(fx.Interpreter):
         self._names = names
         self._kept: dict[str, Tensor] = {}
         output = next(n for n in reversed(graph.nodes) if n.op == "output")
-        self._outputs = [_scores(n) for n in output.all_input_nodes]
+        self._outputs = [scores_of(n) for n in output.all_input_nodes]
         self._results: dict[str, Tensor] = {}
 
     def of(self, inputs: Sequence[Tensor], first: int, count: int) -> Mapping[str, tuple[Tensor, Tensor]]:
@@ -74,8 +75,10 @@ class Reactions(fx.Interpreter):
         return value
 
 
-def _scores(node: fx.Node) -> fx.Node:
-    return node.all_input_nodes[0] if is_call(node) and op_name(node) in DECIDED_BEFORE else node
+def scores_of(output: fx.Node) -> fx.Node:
+    """What an output was decided by: the operand of a softmax or sigmoid, rounded or not; any other output itself."""
+    last = unrounded(output)
+    return last.args[0] if is_call(last) and op_name(last) in DECIDED_BEFORE else output
 
 
 def _signs(shape: torch.Size, first: int, count: int) -> Tensor:
@@ -86,8 +89,15 @@ def _signs(shape: torch.Size, first: int, count: int) -> Tensor:
     return (torch.cat(drawn) if len(shape) else drawn[0]).float().mul_(2).sub_(1)
 
 
-def affordable(graph: Graph, samples: Samples) -> tuple[Samples, int]:
-    """Samples at even distances, `WORK` elements of activations in all but `FEWEST` at least, and how many to run at once."""
+def affordable(graph: Graph, samples: Samples, fewest: int = FEWEST, work: int = WORK) -> tuple[Samples, int]:
+    """Samples at even distances that can be run back, and how many of them at once.
+
+    Args:
+        graph: To run.
+        samples: To take from.
+        fewest: So many at least, if there are.
+        work: Elements of activations in all, at most.
+    """
     elements = sum(n.meta["val"].numel() for n in graph.nodes if n.op == "call_function" and isinstance(n.meta["val"], Tensor))
-    wanted = min(len(samples), max(FEWEST, WORK // max(elements, 1)))
+    wanted = min(len(samples), max(fewest, work // max(elements, 1)))
     return samples.spread(wanted), max(1, min(wanted, ALIVE // max(elements, 1)))

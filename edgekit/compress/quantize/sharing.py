@@ -11,38 +11,9 @@ from torch import fx
 
 from edgekit.compress.quantize.annotate import bias_operand, float_operands, is_float, weight_operand
 from edgekit.compress.quantize.plan import Group, Plan, Slot
+from edgekit.compress.union_find import UnionFind
 from edgekit.graph import Graph, argument, op_name
 from edgekit.targets import ActivationRules, Rules
-
-
-class UnionFind:
-    """Disjoint sets of slots (Tarjan 1975), with path compression."""
-
-    def __init__(self) -> None:
-        self._parent: dict[Slot, Slot] = {}
-
-    def find(self, slot: Slot) -> Slot:
-        """The representative of the slot's set; registers an unseen slot."""
-        root = slot
-        while (parent := self._parent.setdefault(root, root)) != root:
-            root = parent
-        while slot != root:
-            self._parent[slot], slot = root, self._parent[slot]
-        return root
-
-    def __contains__(self, slot: Slot) -> bool:
-        return slot in self._parent
-
-    def join(self, a: Slot, b: Slot) -> None:
-        """Make them one set, represented by `a`'s representative."""
-        self._parent[self.find(b)] = self.find(a)
-
-    def sets(self) -> list[list[Slot]]:
-        """All sets, each in the order its members were first seen."""
-        found: dict[Slot, list[Slot]] = {}
-        for slot in self._parent:
-            found.setdefault(self.find(slot), []).append(slot)
-        return list(found.values())
 
 
 def share(graph: Graph, plan: Plan, rules: Rules) -> None:
@@ -77,7 +48,7 @@ def rounded_operands(node: fx.Node, rules: Rules) -> list[fx.Node]:
 
 
 def _grouped(graph: Graph, plan: Plan, rules: Rules) -> tuple[dict[fx.Node, dict[fx.Node, Slot]], list[Group]]:
-    sets, symmetric = UnionFind(), set[Slot]()
+    sets, symmetric = UnionFind[Slot](), set[Slot]()
     operands: dict[fx.Node, dict[fx.Node, Slot]] = {}
     for node in graph.nodes:
         if node.op in ("placeholder", "output") and not plan.float_results:
@@ -102,7 +73,7 @@ def _grouped(graph: Graph, plan: Plan, rules: Rules) -> tuple[dict[fx.Node, dict
     return operands, [_group(slots, symmetric, plan, rules) for slots in sets.sets()]
 
 
-def _pass_through(graph: Graph, plan: Plan, rules: Rules, operands: dict[fx.Node, dict[fx.Node, Slot]], sets: UnionFind) -> None:
+def _pass_through(graph: Graph, plan: Plan, rules: Rules, operands: dict[fx.Node, dict[fx.Node, Slot]], sets: UnionFind[Slot]) -> None:
     """Where kernels give floats: what only moves or compares elements reads a rounded value, if one is at hand, on its result's grid."""
     for node in reversed(graph.nodes):
         if node not in plan.schemes or not plan.schemes[node].static or node in plan.integer or not is_float(node):
@@ -128,7 +99,7 @@ def _slot(value: fx.Node, reader: fx.Node, bits: int, plan: Plan, rules: Rules) 
     return Slot(value, bits, reader if apart and shares(reader, plan, rules) else None)
 
 
-def _edge_slots(edge: fx.Node, plan: Plan, sets: UnionFind) -> None:
+def _edge_slots(edge: fx.Node, plan: Plan, sets: UnionFind[Slot]) -> None:
     """What operators without a kernel read from or write to the model's edge gets a grid, so that the file's edge can be integer."""
     if edge.op == "placeholder":
         readers = [r for r in edge.users if r in plan.floats] if is_float(edge) else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 from torch import fx
 
@@ -29,9 +28,6 @@ class Remarks:
         """Keep the text without a warning."""
         if text not in self.notes:
             self.notes.append(text)
-
-
-Warn = Callable[[str], None]
 
 
 def named(node: fx.Node) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from edgekit.constraints import Codebook
 from edgekit.errors import ConversionError
-from edgekit.graph import argument, constant_value, constraints_of, module_path, op_name, shape_of
+from edgekit.graph import argument, constant_value, imposed, module_path, op_name, shape_of
 from edgekit.targets import Rules
 
 LIMIT = {bits: (1 << (bits - 1)) - 1 for bits in range(2, 9)}
@@ -76,7 +76,7 @@ def table_scales(weight: fx.Node, scales: Tensor, axis: int) -> Tensor:
         scales: Shape (channels,).
         axis: Of the channels.
     """
-    codebook = next((c for c in constraints_of(weight) if isinstance(c, Codebook)), None)
+    codebook = imposed(weight, Codebook)
     if codebook is None or (codebook.groups > 1 and codebook.axis != axis):
         return scales
     shared = scales.reshape(codebook.groups, -1).amax(1, keepdim=True)
