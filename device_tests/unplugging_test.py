@@ -17,7 +17,7 @@ def running(device, mark):
 
 
 def test_what_runs_ends_with_the_connection(files):
-    mark, told = str(random.randrange(10**7, 10**8)), []
+    mark, told = str(random.SystemRandom().randrange(10**7, 10**8)), []
     if files.run(["sh", "-c", "ls /proc/self/cmdline"]).exit_code:
         pytest.skip("the device shows no processes")
 
@@ -39,7 +39,7 @@ def test_what_runs_ends_with_the_connection(files):
 def test_the_cable_is_pulled(request, files, name):
     if not request.config.getoption("--unplug"):
         pytest.skip("attended: --unplug asks for the cable to be pulled")
-    mark = str(random.randrange(10**7, 10**8))
+    mark = str(random.SystemRandom().randrange(10**7, 10**8))
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print(f"\nunplug {name} now (within 60 s) …", flush=True)
         with pytest.raises(DeviceUnavailable):

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import psutil
@@ -13,6 +12,7 @@ import pytest
 
 from edgekit.errors import ConversionError, UsageError
 from edgekit.nursery import Ended, Job, Nursery, Progressed
+from edgekit.testing import processes
 from edgekit.worker import WorkerCrashed
 
 JOBS = """
@@ -149,9 +149,7 @@ def test_children_do_not_outlive_a_killed_owner(tmp_path):
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], env=environment) as owner:
-        while not (pid.exists() and pid.read_text()):
-            time.sleep(0.02)
+        processes.wait_until(lambda: pid.exists() and pid.read_text())
         owner.kill()
-    while psutil.pid_exists(int(pid.read_text())) and psutil.Process(int(pid.read_text())).status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.02)
+    processes.wait_until(lambda: processes.ended(int(pid.read_text())))
     assert (tmp_path / "pid.cleaned").exists()

@@ -7,14 +7,13 @@ import sys
 import tempfile
 import textwrap
 import time
-from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from edgekit import worker
 from edgekit.errors import ConversionError, DataError
+from edgekit.testing.processes import ended, wait_until
 
 JOBS = """
 import ctypes, os, signal, sys, time
@@ -140,22 +139,11 @@ def test_ctrl_c_ends_the_worker_too(jobs, tmp_path):
         worker.run("edgekit_jobs:hang", {{"pid": {str(tmp_path / "pid")!r}}})
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.DEVNULL)
-    pid = _awaited(tmp_path / "pid")
+    pid = tmp_path / "pid"
+    wait_until(lambda: pid.exists() and pid.read_text())
     process.send_signal(signal.SIGINT)
-    process.wait(30)
-    deadline = time.monotonic() + 30
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def _awaited(path: Path) -> int:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text():
-            return int(path.read_text())
-        time.sleep(0.05)
-    raise AssertionError(f"{path} did not appear")
+    process.wait(60)
+    wait_until(lambda: ended(int(pid.read_text())))
 
 
 def test_ctrl_c_while_the_worker_is_being_made_leaves_no_worker(jobs, monkeypatch):

@@ -1,11 +1,12 @@
 import json
 import time
+from functools import cache
 
 import jsonschema
 import numpy as np
 import pytest
 
-from edgekit import schemas
+from edgekit import schemas, timing
 from edgekit.errors import InvalidMeasurement, UsageError
 from edgekit.profiling import compare, comparison_rows
 from edgekit.profiling.comparing import ratio_of, verdict
@@ -34,18 +35,20 @@ def rounds(seed, effect, count=20):
     return [disturbed(rng, s) for s in speeds], [disturbed(rng, s * effect) for s in speeds]
 
 
+@cache
+def ratios(effect):
+    """What 100 noisy runs tell."""
+    return [ratio_of(rounds(seed, effect), seed) for seed in range(100)]
+
+
 @pytest.mark.parametrize("effect, expected", [(1.05, "slower"), (1 / 1.05, "faster"), (1.0, "no difference")])
 def test_right_in_95_of_100_noisy_runs(effect, expected):
-    right = sum(verdict(ratio_of(rounds(seed, effect), seed), 0.01) == expected for seed in range(100))
+    right = sum(verdict(ratio, 0.01) == expected for ratio in ratios(effect))
     assert right >= 95
 
 
 def test_the_interval_covers_the_ratio():
-    covered = 0
-    for seed in range(100):
-        ratio = ratio_of(rounds(seed, 1.05), seed)
-        covered += ratio.low <= 1.05 <= ratio.high
-    assert covered >= 90
+    assert sum(ratio.low <= 1.05 <= ratio.high for ratio in ratios(1.05)) >= 90
 
 
 class Alternating(ScriptedRuntime):
@@ -148,16 +151,18 @@ def test_nonsense_is_refused(pair, options):
 
 
 def spin(seconds):
-    """A kernel of known duration, on the CPU time this thread gets: a busy machine stretches only what it takes away."""
+    """A kernel of known duration on the time this thread has."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
 
 
-def test_a_real_kernel_of_known_duration_is_recovered():
-    pace = Pace(min_seconds=0.05, max_seconds=0.3, warmup_seconds=0.05)
+def test_a_real_kernel_of_known_duration_is_recovered(monkeypatch):
+    monkeypatch.setattr(timing.time, "perf_counter", time.thread_time)  # which a busy machine does not stretch
+    monkeypatch.setattr(timing.time, "perf_counter_ns", time.thread_time_ns)
+    pace = Pace(min_seconds=0.02, max_seconds=0.1, warmup_seconds=0.02)
     one = [launch(sample(lambda: spin(0.001), pace, lambda: None).samples_ns) for _ in range(5)]
     other = [launch(sample(lambda: spin(0.0015), pace, lambda: None).samples_ns) for _ in range(5)]
     fastest = min(x.timings.samples_ns.min() for x in one) / 1e6
     assert fastest >= 0.99, "a sample cannot be shorter than the kernel"
-    assert ratio_of((one, other), 0).value > 1.05
+    assert 1.4 < ratio_of((one, other), 0).value < 1.6

@@ -14,6 +14,7 @@ from edgekit import schemas
 from edgekit.errors import LoadError, UsageError
 from edgekit.profiling import compare, profile
 from edgekit.testing.data import data_file
+from edgekit.testing.processes import ended
 
 pytest.importorskip("ai_edge_litert")
 
@@ -36,7 +37,8 @@ def test_a_real_profile_is_complete(model):
 
 
 def test_a_real_comparison_tells_fast_from_slow(model):
-    found = compare(model, data_file("ref_vww_96_int8.tflite"), quick=True, rounds=4)
+    small = data_file("ref_ad01_int8.tflite")  # a tenth of the work and less: no neighbour makes up for that
+    found = compare(small, model, quick=True, rounds=4)
     assert found.verdict == "slower" and found.ratio.value > 1.5
 
 
@@ -71,5 +73,6 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(model):
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert json.loads(output.splitlines()[-1]) == {"partial": True, "launches": 2, "valid": False}
-    assert not [c for c in children if c.is_running() and c.status() != psutil.STATUS_ZOMBIE]
+    said = json.loads(output.splitlines()[-1])
+    assert said["partial"] and not said["valid"] and 2 <= said["launches"] < 200, "a busy machine may send the signal a launch later"
+    assert all(ended(child.pid) for child in children)

@@ -1,6 +1,5 @@
 """Devices to test transports on. None leaves this machine."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -77,10 +76,3 @@ def openssh_address(tmp_path, monkeypatch):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     with openssh(tmp_path / "home") as address:
         yield address
-
-
-def processes(mark):
-    """Processes with `mark` among their arguments."""
-    found = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, check=True).stdout.decode().splitlines()
-    ours = {str(os.getpid())}
-    return [line for line in found if mark in line and line.split()[0] not in ours and "Z" not in line.split()[1]]

@@ -4,14 +4,13 @@ import hashlib
 import os
 import random
 import sys
-import time
 
 import pytest
 
 from edgekit.devices import opened
 from edgekit.errors import DeviceFailed, DeviceUnavailable, UsageError
+from edgekit.testing.processes import own_argument, running, wait_until
 from edgekit_runtimes.transports import _posix
-from edgekit_runtimes.transports.conftest import processes
 
 KINDS = ["host", "adb", "ssh"]
 NASTY = [
@@ -93,31 +92,31 @@ def test_a_program_reads_nothing(device):
 
 
 def test_a_hang_is_ended_with_all_it_started(device):
-    mark = f"97{random.randrange(10**8)}"
+    mark = own_argument()
     with pytest.raises(DeviceFailed, match="no end within"):
         device.run(["sh", "-c", f"sleep {mark} & sleep {mark}; :"], timeout=0.5)
-    wait_until(lambda: not processes(mark))
+    wait_until(lambda: not running(mark))
     assert device.run(["echo", "alive"]).stdout == b"alive\n"
 
 
 def test_letting_go_ends_what_runs(request, kind):
     import threading
 
-    mark, ended = f"98{random.randrange(10**8)}", []
+    mark, told = own_argument(), []
     with opened(request.getfixturevalue(f"{kind}_address")) as device:
 
         def work():
             with pytest.raises(DeviceUnavailable):
                 device.run(["sh", "-c", f"sleep {mark} & sleep {mark}; :"], timeout=60)
-            ended.append(True)
+            told.append(True)
 
         thread = threading.Thread(target=work)
         thread.start()
-        wait_until(lambda: processes(mark))
+        wait_until(lambda: running(mark))
         device.close()
-        thread.join(30)
-    assert ended
-    wait_until(lambda: not processes(mark))
+        thread.join(60)
+    assert told
+    wait_until(lambda: not running(mark))
 
 
 def test_too_much_output_is_refused(device, monkeypatch):
@@ -228,7 +227,7 @@ def test_what_no_program_can_be_given_is_refused(device, argv, environment):
 
 @pytest.mark.slow
 def test_a_real_ssh_server_is_no_different(openssh_address, tmp_path):
-    file, mark = tmp_path / "model.bin", f"96{random.randrange(10**8)}"
+    file, mark = tmp_path / "model.bin", own_argument()
     file.write_bytes(random.Random(0).randbytes(100_000))
     with opened(openssh_address) as device:
         assert device.run(["printf", "%s\\0", *NASTY]).stdout.decode().split("\0")[:-1] == NASTY
@@ -237,17 +236,10 @@ def test_a_real_ssh_server_is_no_different(openssh_address, tmp_path):
         assert (tmp_path / "back").read_bytes() == file.read_bytes()
         with pytest.raises(DeviceFailed, match="no end within"):
             device.run(["sh", "-c", f"sleep {mark} & sleep {mark}; :"], timeout=0.5)
-        wait_until(lambda: not processes(mark))
+        wait_until(lambda: not running(mark))
         assert device.clean() >= 100_000
 
 
 def test_full_storage_is_told_as_such(device):
     with pytest.raises(_posix.DeviceFull, match="full"):
         device._shell("echo 'sh: write error: No space left on device' >&2; exit 1")
-
-
-def wait_until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)

@@ -1,6 +1,5 @@
 """What devices do to us: each fault is told as what it is, in good time, and nothing is left running."""
 
-import random
 import socket
 import threading
 
@@ -8,26 +7,25 @@ import pytest
 
 from edgekit.devices import Address, opened
 from edgekit.errors import DeviceFailed, DeviceFull, DeviceLost, DeviceUnavailable
+from edgekit.testing.processes import own_argument, running, wait_until
 from edgekit_runtimes.transports import _posix
 from edgekit_runtimes.transports._line import Output
-from edgekit_runtimes.transports.conftest import processes
-from edgekit_runtimes.transports.contract_test import wait_until
 
 
 def interrupted(device, fault):
     """Run something long, cause the fault meanwhile; the error."""
-    mark = f"95{random.randrange(10**8)}"
+    mark = own_argument()
 
     def cause():
-        wait_until(lambda: processes(mark))
+        wait_until(lambda: running(mark))
         fault()
 
     thread = threading.Thread(target=cause)
     thread.start()
     with pytest.raises(DeviceLost) as caught:
         device.run(["sh", "-c", f"sleep {mark} & sleep {mark}; :"], timeout=60)
-    thread.join(30)
-    wait_until(lambda: not processes(mark))
+    thread.join(60)
+    wait_until(lambda: not running(mark))
     return caught.value
 
 
