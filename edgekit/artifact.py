@@ -65,6 +65,7 @@ class Manifest:
         recipe: The recipe's name.
         ops: Operators of the model file, in execution order.
         batch: The batch size frozen into the file.
+        batches: The smallest, the usual and the largest batch of a file that takes any between, or None.
         preprocess: By input name, how raw data becomes a model input (the JSON form of a `Preprocess`), or None.
         labels: Class labels, or None.
         description: The user's, or None.
@@ -93,6 +94,7 @@ class Manifest:
     recipe: str
     ops: tuple[EmittedOp, ...]
     batch: int = 1
+    batches: tuple[int, int, int] | None = None
     preprocess: Mapping[str, Any] | None = None
     labels: tuple[str, ...] | None = None
     description: str | None = None
@@ -127,6 +129,7 @@ class Manifest:
             "model_file": self.model_file,
             "source": vars(self.source),
             "batch": self.batch,
+            "batches": None if self.batches is None else list(self.batches),
             "inputs": [s.to_json() for s in self.inputs],
             "outputs": [s.to_json() for s in self.outputs],
             "preprocess": dict(self.preprocess) if self.preprocess is not None else None,
@@ -171,6 +174,7 @@ class Manifest:
                 "ops": tuple(EmittedOp(**op) for op in data["ops"]),
                 "notes": tuple(data["notes"]),
                 "build": tuple(data.get("build", ())),
+                "batches": tuple(data["batches"]) if data.get("batches") else None,
                 "open_sizes": tuple(OpenSize.from_json(o) for o in data.get("open_sizes", ())),
                 "files": {name: FileRecord(**record) for name, record in data["files"].items()},
             }

@@ -67,6 +67,11 @@ class Picture:
         first = np.moveaxis(values, -1, -3) if self.channels_last else values
         return np.ascontiguousarray((first - self.shift) / self.factor, np.float32)
 
+    def to_values(self, pixels: np.ndarray) -> np.ndarray:
+        """Inverse of `to_pixels`."""
+        first = pixels * self.factor + self.shift
+        return np.ascontiguousarray(np.moveaxis(first, -3, -1) if self.channels_last else first, np.float32)
+
     def _each(self, values: np.ndarray) -> np.ndarray:
         return np.broadcast_to(values.reshape(-1, 1, 1), (self.channels, 1, 1)).astype(np.float32)
 
@@ -173,6 +178,12 @@ def _prepend(pixels: fx.Node, image: Picture) -> None:
 def pixel_samples(samples: Samples, images: Iterable[Picture]) -> Samples:
     """Model-ready samples as the pixels they were made of."""
     changed = {image.name: image.to_pixels(samples.inputs[image.name]) for image in images}
+    return replace(samples, inputs={**samples.inputs, **changed})
+
+
+def value_samples(samples: Samples, images: Iterable[Picture]) -> Samples:
+    """Inverse of `pixel_samples`."""
+    changed = {image.name: image.to_values(samples.inputs[image.name]) for image in images}
     return replace(samples, inputs={**samples.inputs, **changed})
 
 

@@ -11,7 +11,8 @@ from edgekit.conversion.images import Picture, from_pixels, pixel_samples
 from edgekit.data import Samples, read_samples
 from edgekit.errors import DataError, UsageError
 from edgekit.preprocess import Preprocess
-from edgekit.recipe import Recipe
+from edgekit.recipe import Context, Recipe
+from edgekit.targets import Target
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -62,6 +63,18 @@ class Lessons:
         parts = [None if data is None else read_samples(data, graph.inputs, preprocess) for data in (training, validation)]
         folder = None if checkpoints is None else Path(checkpoints)
         return cls(parts[0], parts[1], _teacher(teacher, graph, trust), folder)
+
+    def context(self, target: Target, graph: Graph, data: Samples | None) -> Context:
+        """What passes get; `graph`, the model as it is now, is the teacher where no other is named."""
+        return Context(
+            target.rules,
+            data,
+            alignment=target.channel_alignment,
+            training=self.training,
+            validation=self.validation,
+            teacher=graph if self.teacher is None else self.teacher,
+            checkpoints=self.checkpoints,
+        )
 
     def with_pictures(self, found: tuple[Picture, ...]) -> Lessons:
         """The same for the model as it takes pixels."""

@@ -227,7 +227,8 @@ def _fill_by_vendor(
     """The vendor's converter takes the float graph, compressed but neither lowered nor quantized."""
     from edgekit.conversion.tolerance import expect_roughly  # noqa: PLC0415 - torch loads where it is needed
 
-    scheme, context = vendor_scheme(request.recipe, request.target.format, request.encoding), _context(request, graph, data)
+    scheme = vendor_scheme(request.recipe, request.target.format, request.encoding)
+    context = request.lessons.context(request.target, graph, data)
     whole = graph
     for step in request.recipe.passes:
         graph = graph if step.name == "quantize" else _apply(step, graph, context, steps)
@@ -244,7 +245,7 @@ def _fill_by_vendor(
 def _passed(graph: Graph, request: Request, data: Samples | None, steps: Steps) -> tuple[Graph, Gains | None]:
     """The graph after all passes, and what those that prune took from the canonical one."""
     whole, pruned = graph, graph
-    for name, after in stages(graph, request.recipe, _context(request, graph, data), steps):
+    for name, after in stages(graph, request.recipe, request.lessons.context(request.target, graph, data), steps):
         pruned, graph = (graph if name == LOWER else pruned), after
     return graph, counted(whole, pruned) if prunes(request.recipe) else None
 
@@ -276,20 +277,6 @@ def stages(graph: Graph, recipe: Recipe, context: Context, steps: Steps) -> Iter
         yield step.name, graph
 
 
-def _context(request: Request, graph: Graph, data: Samples | None) -> Context:
-    """What passes get; the model as it is now is the teacher where no other is named."""
-    taught = request.lessons
-    return Context(
-        request.target.rules,
-        data,
-        alignment=request.target.channel_alignment,
-        training=taught.training,
-        validation=taught.validation,
-        teacher=graph if taught.teacher is None else taught.teacher,
-        checkpoints=taught.checkpoints,
-    )
-
-
 def _apply(step: Pass, graph: Graph, context: Context, steps: Steps) -> Graph:
     with steps.step(step.name):
         return step(graph, context)
@@ -314,6 +301,7 @@ def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int, gain
         recipe=request.recipe.name,
         ops=emitted.ops,
         batch=next((o.range.typical for o in graph.open_sizes for _, axis in o.places if axis == 0), batch),
+        batches=request.encoding.batches,
         preprocess=_preprocessing(request, emitted),
         labels=request.encoding.labels,
         description=request.encoding.description,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from edgekit.artifact import Artifact
 from edgekit.compress.quantize.annotate import annotate
@@ -12,13 +12,12 @@ from edgekit.conversion.running import run_graph
 from edgekit.debugging.causes import explain
 from edgekit.debugging.diagnosis import Diagnosis, LayerLoss
 from edgekit.debugging.losses import Losses, Nearness, measure
-from edgekit.debugging.subject import Subject, opened
+from edgekit.debugging.subject import LookingOptions, Subject, opened
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
-from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
 from edgekit.schemes import parse_scheme
-from edgekit.targets import Rules, Target
+from edgekit.targets import Rules
 from edgekit.verification import verifying
 from edgekit.verification.parity import compare
 from edgekit.verification.placing import placed
@@ -31,22 +30,7 @@ FAITHFUL = 25.0
 """Signal to noise ratio in dB below which the rebuilt graph is not said to be what the file computes."""
 
 
-def debug(
-    artifact: Artifact | str | Path,
-    model: Any = None,
-    *,
-    data: Any,
-    calibration: Any = None,
-    target: str | Path | Target | None = None,
-    preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
-    samples: int | None = None,
-    example_inputs: Any = None,
-    weights: str | Path | None = None,
-    dims: Any = None,
-    trust: bool = False,
-    runtime: str | None = None,
-    delegate: str = "xnnpack",
-) -> Diagnosis:
+def debug(artifact: Artifact | str | Path, model: Any = None, *, data: Any, **how: Unpack[LookingOptions]) -> Diagnosis:
     """Find the layers that cost an artifact its accuracy, by module path, with the cause and the knob that addresses it.
 
     The artifact's recipe is applied to the float model again. Then each layer's roundings are put into the float model alone, and all
@@ -56,25 +40,15 @@ def debug(
         artifact: The artifact, or its folder.
         model: The float model, as `edgekit.convert` takes it; None looks for the file the artifact was made from.
         data: Typical inputs, as `edgekit.convert` takes calibration data. Labels are not needed.
-        calibration: What the artifact was calibrated on, which makes the same grids; None for a part of `data`.
-        target: Where the artifact's is no built-in one, its ``.toml``.
-        preprocess: What makes model inputs of the data; None for what the artifact's manifest says.
-        samples: Use at most so many of `data`.
-        example_inputs: For a PyTorch module, as in `edgekit.convert`.
-        weights: The same.
-        dims: The same.
-        trust: The same.
-        runtime: What runs the artifact; None for the format's.
-        delegate: ``xnnpack``, ``none`` or ``reference``.
+        **how: What the artifact was made with, and how to read and run everything; see `edgekit.debugging.subject.LookingOptions`.
 
     Raises:
-        UsageError: The float model is not at hand, the recipe rounds nothing, or it trains.
-        DataError: The data do not fit the model.
+        UsageError: The float model is not at hand, or the recipe rounds nothing.
+        DataError: The data do not fit the model; or the recipe trains, and there are no data for it.
     """
-    options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust}
-    subject = opened(artifact, model, data=data, calibration=calibration, target=target, preprocess=preprocess, samples=samples, **options)
-    with placed(subject.artifact.manifest.format, runtime, "host") as place:
-        return diagnosed(subject, file=verifying.Subject(subject.artifact, place, delegate))
+    subject = opened(artifact, model, data=data, **how)
+    with placed(subject.artifact.manifest.format, subject.reading.runtime, "host") as place:
+        return diagnosed(subject, file=verifying.Subject(subject.artifact, place, subject.reading.delegate))
 
 
 def diagnosed(subject: Subject, recipe: Recipe | None = None, file: verifying.Subject | None = None) -> Diagnosis:

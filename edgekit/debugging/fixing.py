@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from edgekit.artifact import Artifact
 from edgekit.debugging.diagnosing import diagnosed
 from edgekit.debugging.diagnosis import Diagnosis, LayerLoss
 from edgekit.debugging.knobs import FLOAT, State, in_order
-from edgekit.debugging.subject import Subject, opened
+from edgekit.debugging.subject import LookingOptions, Subject, opened
 from edgekit.debugging.trials import Bench, Trial, edge_dtype
 from edgekit.errors import GateFailed, UsageError
 from edgekit.graph import is_call, op_name
 from edgekit.ordering import QUANTIZERS
-from edgekit.preprocess import Preprocess
 from edgekit.progress import report
 from edgekit.recipe import Recipe
-from edgekit.targets import Target
-from edgekit.verification import Verdict, verifying
+from edgekit.verification import Verdict
 from edgekit.verification.metrics import Metric
 from edgekit.verification.placing import placed
-from edgekit.verification.verifying import read_data
 
 RECORD = ".trials.json"
 """What the name of the record adds to the artifact's."""
+STATES = ".states"
+"""What the name of the folder adds that keeps trainings until the fix is over."""
 FIXED = "_fixed"
 """What the name of a recipe gets added."""
 
@@ -105,17 +106,8 @@ def fix(
     out: str | Path | None = None,
     test: Any = None,
     metric: str | Metric | None = None,
-    calibration: Any = None,
-    target: str | Path | Target | None = None,
-    preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
-    samples: int | None = None,
-    example_inputs: Any = None,
-    weights: str | Path | None = None,
-    dims: Any = None,
-    trust: bool = False,
-    runtime: str | None = None,
-    delegate: str = "xnnpack",
     overwrite: bool = False,
+    **how: Unpack[LookingOptions],
 ) -> Fix:
     """Turn the knobs of an artifact's recipe until its loss of accuracy is inside a budget.
 
@@ -124,43 +116,35 @@ def fix(
     compared with the float model sample by sample. All are kept in a record beside `out`, and a fix that was interrupted goes on there.
 
     Args:
-        artifact: The artifact, or its folder.
-        model: The float model, as in `edgekit.debug`, like all that is not explained here.
+        artifact: As in `edgekit.debug`, like all that is not explained here.
+        model: The same.
         data: Samples to choose with; with labels, unless `metric` needs none.
         max_drop: The budget: how far the metric may fall below the float model's (0.005 = half a point of accuracy).
         out: The folder of the new artifact; None for the artifact's name and ``-fixed``.
         test: Other samples that the result is held against once more: that of `data` is flattered, since knobs were chosen with it.
         metric: As in `edgekit.verify`.
-        calibration: As in `edgekit.debug`.
-        target: The same.
-        preprocess: The same; of `test` too.
-        samples: The same.
-        example_inputs: The same.
-        weights: The same.
-        dims: The same.
-        trust: The same.
-        runtime: The same.
-        delegate: The same.
         overwrite: Whether an artifact at `out` may be replaced.
+        **how: As in `edgekit.debug`. Each trial of a recipe that trains trains anew, but for what its `checkpoints` say is over; without
+            a folder for them, one beside `out` keeps them until the fix is.
 
     Raises:
         UsageError: As in `edgekit.debug`; or the recipe has no pass whose knobs could be turned, or the record is of another fix.
-        DataError: The data do not fit, or have no labels.
+        DataError: As in `edgekit.debug`; or the data have no labels.
     """
     if not 0 <= max_drop < 1:
         raise UsageError(f"max_drop is {max_drop:g}", accepted="0 up to 1: 0.005 for half a point of accuracy")
-    options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust}
-    subject = opened(artifact, model, data=data, calibration=calibration, target=target, preprocess=preprocess, samples=samples, **options)
+    subject = opened(artifact, model, data=data, **how)
     _check_knobs(subject)
     destination = Path(out) if out is not None else subject.artifact.path.with_name(f"{subject.artifact.path.name}-fixed")
     if destination.exists() and not overwrite:
         raise UsageError(f"{destination} is there already", next_step="name another --out, or --force")
-    given = None if test is None else read_data(subject.artifact, test, preprocess, None)
+    given = None if test is None else subject.reading.data(subject.artifact, test)
     record = destination.with_name(destination.name + RECORD)
-    with placed(subject.artifact.manifest.format, runtime, "host") as place:
-        bench = Bench(subject, place, delegate, metric, max_drop, record)
+    place = placed(subject.artifact.manifest.format, subject.reading.runtime, "host")
+    with _trained_once(subject, destination) as subject, place as there:
+        bench = Bench(subject, there, metric, max_drop, record)
         first = bench.baseline()  # refuses at once what cannot be measured
-        seen = diagnosed(subject, file=verifying.Subject(subject.artifact, place, delegate))
+        seen = diagnosed(subject, file=bench.running(subject.artifact))
         best = _search(bench, first, seen)
         made = subject.artifact
         if best is not bench.trials[0]:
@@ -169,6 +153,17 @@ def fix(
         found = Fix(seen, max_drop, tuple(bench.trials), best, made, record, None if given is None else bench.verdict(made, given))
         bench.write(**found.to_json())
     return found
+
+
+@contextmanager
+def _trained_once(subject: Subject, destination: Path) -> Iterator[Subject]:
+    """Yield the subject with a folder for the state of trainings, where it has none and trains; it goes once the block ends well."""
+    if not subject.trains or subject.lessons.checkpoints is not None:
+        yield subject
+        return
+    states = destination.with_name(destination.name + STATES)
+    yield replace(subject, lessons=replace(subject.lessons, checkpoints=states))
+    shutil.rmtree(states, ignore_errors=True)
 
 
 def inside(trial: Trial, max_drop: float) -> bool:
@@ -214,14 +209,4 @@ def _check_knobs(subject: Subject) -> None:
             f"recipe {subject.recipe.name!r} has no knobs to turn: it rounds to no grids",
             accepted=f"recipes with one of {', '.join(QUANTIZERS)}",
             next_step="for tables, more bits: edgekit recipes lists palettes",
-        )
-    if any(part.startswith("--minShapes=") for part in subject.artifact.manifest.build):
-        raise UsageError(
-            f"{subject.artifact.path} takes any batch of a range, and a fix converts for one batch",
-            next_step="convert without --batches, fix that, and convert with its recipe.toml and --batches",
-        )
-    if subject.artifact.manifest.images:
-        raise UsageError(
-            f"{subject.artifact.path} takes pictures, and a fix converts again from arrays",
-            next_step="convert without --images, fix that, and convert with its recipe.toml and --images",
         )

@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from edgekit.artifact import Artifact
+from edgekit.compress.roundings import without_roundings
+from edgekit.conversion.images import Picture, from_pixels, pixel_samples, value_samples
+from edgekit.conversion.lessons import TRAINS, Lessons, check_taught
 from edgekit.conversion.pipeline import CALIBRATION_SAMPLES, LOWER, stages
 from edgekit.conversion.steps import Steps
 from edgekit.data import Samples
 from edgekit.errors import UsageError
 from edgekit.preprocess import Preprocess
-from edgekit.recipe import Context, Recipe
+from edgekit.recipe import Recipe
 from edgekit.targets import Target, load_target
-from edgekit.verification.reference import reference_graph
-from edgekit.verification.verifying import read_data, same_interface, with_pictures
+from edgekit.verification.reading import Reading, ReadingOptions
+from edgekit.verification.reference import pictures_of
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
 
-TRAINING = ("fine_tune",)
-"""Passes that are not done again for a look: they take as long as the first time."""
+
+class LookingOptions(ReadingOptions, total=False):
+    """What `edgekit.debug` and `edgekit.fix` have in common.
+
+    Attributes:
+        calibration: What the artifact was calibrated on, which makes the same grids; None for a part of the data.
+        target: Where the artifact's is no built-in one, its ``.toml``.
+        training: For a recipe that trains, what it was trained on: a look trains again.
+        validation: As given to `edgekit.convert`, like the next ones.
+        teacher: The same.
+        checkpoints: Folder for the state of trainings: one that is over is not done again.
+    """
+
+    calibration: Any
+    target: str | Path | Target | None
+    training: Any
+    validation: Any
+    teacher: Any
+    checkpoints: str | Path | None
 
 
 @dataclass(frozen=True)
@@ -31,32 +52,63 @@ class Subject:
 
     Attributes:
         artifact: The artifact.
-        graph: The float model, canonical.
+        model: The float model, canonical, with the inputs it was converted with.
         recipe: The artifact's.
         target: The device class it was made for.
-        data: To measure on.
-        calibration: What passes are calibrated on.
+        data: To measure on, as the artifact's file takes them.
+        calibration: What passes are calibrated on, as the model takes them.
+        lessons: What passes that train learn from, as the model takes them.
+        pictures: Inputs whose preprocessing moved into the file, which takes pixels there.
+        reading: How data are read, and what runs the file.
         notes: For the reader.
     """
 
     artifact: Artifact
-    graph: Graph
+    model: Graph
     recipe: Recipe
     target: Target
     data: Samples
     calibration: Samples
+    lessons: Lessons = field(default_factory=Lessons)
+    pictures: tuple[Picture, ...] = ()
+    reading: Reading = field(default_factory=Reading)
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def graph(self) -> Graph:
+        """The float model with the inputs of the artifact's file."""
+        return from_pixels(self.model, self.pictures) if self.pictures else self.model
+
+    @property
+    def trains(self) -> bool:
+        """Whether the recipe does."""
+        return any(step.name == TRAINS for step in self.recipe.passes)
+
+    @property
+    def preprocess(self) -> Mapping[str, Preprocess] | None:
+        """What was declared of the model's inputs, by name."""
+        manifest = self.artifact.manifest
+        steps = {**(manifest.preprocess or {}), **(manifest.images or {})}
+        return {name: Preprocess.from_json(step) for name, step in steps.items()} or None
+
     def stages(self, recipe: Recipe | None = None) -> tuple[Graph, Graph]:
-        """The lowered graph before the recipe's passes on it, and the graph after all of them.
+        """The lowered graph before what the recipe rounds, and the graph after all of its passes.
+
+        What a training changed on rounded weights belongs to no layer: the one before is then the trained graph without its roundings.
 
         Args:
             recipe: Another than the artifact's.
         """
-        context = Context(self.target.rules, self.calibration, alignment=self.target.channel_alignment)
+        calibration, lessons = self.calibration, self.lessons
+        if self.pictures:
+            calibration, lessons = pixel_samples(calibration, self.pictures), lessons.with_pictures(self.pictures)
+        context = lessons.context(self.target, self.graph, calibration)
         exact = final = self.graph
+        lowered = False
         for name, after in stages(self.graph, recipe or self.recipe, context, Steps()):
-            exact = after if name == LOWER else exact
+            lowered |= name == LOWER
+            if name == LOWER or (lowered and name == TRAINS):
+                exact = without_roundings(after)
             final = after
         return exact, final
 
@@ -68,49 +120,57 @@ def opened(
     data: Any,
     calibration: Any = None,
     target: str | Path | Target | None = None,
-    preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
-    samples: int | None = None,
-    **options: Any,
+    training: Any = None,
+    validation: Any = None,
+    teacher: Any = None,
+    checkpoints: str | Path | None = None,
+    **how: Unpack[ReadingOptions],
 ) -> Subject:
-    """Load everything.
-
-    Args:
-        artifact: The artifact, or its folder.
-        model: The float model, or None to look for the one the artifact was made from.
-        data: To measure on.
-        calibration: What the artifact was calibrated on; None for a part of `data`.
-        target: Where it is no built-in one: the ``.toml`` that the artifact was made for.
-        preprocess: Of both data; None for what the manifest says.
-        samples: Of `data` to use, at most.
-        **options: How to load the float model: ``example_inputs``, ``weights``, ``dims``, ``trust``.
+    """Load everything. Arguments are those of `edgekit.debug` and `LookingOptions`.
 
     Raises:
-        UsageError: The float model is not at hand, or the recipe trains.
-        DataError: The data do not fit.
+        UsageError: The float model is not at hand.
+        DataError: The data do not fit; or the recipe trains, and there are no data for it.
     """
+    reading = Reading(**how)
     found = artifact if isinstance(artifact, Artifact) else Artifact.load(artifact)
     recipe = Recipe.from_toml(found.recipe_text)
-    if trained := next((p.name for p in recipe.passes if p.name in TRAINING), None):
-        raise UsageError(
-            f"the recipe of {found.path} trains ({trained}), and a look inside would have to train again",
-            next_step=f"debug the artifact of the same recipe without {trained}, or compare files with edgekit verify --layers",
-        )
-    given = read_data(found, data, preprocess, samples)
-    graph, notes = reference_graph(found, model, **options, batch=found.manifest.batch)
+    check_taught(recipe, training)
+    given = reading.data(found, data, reading.samples)
+    graph, notes = reading.graph(found, model)
     if graph is None:
         raise UsageError(
             f"the float model {found.manifest.source.name!r} is not at hand",
             accepted="the model, as edgekit convert takes it",
             next_step="pass model=..., on the command line --model",
         )
-    graph = with_pictures(graph, found)
-    same_interface(found, graph)
     if calibration is None:
         notes = (*notes, "grids were calibrated on the data given; give --calibration what the artifact was calibrated on")
-        used = given.spread(CALIBRATION_SAMPLES)
-    else:
-        used = read_data(found, calibration, preprocess, CALIBRATION_SAMPLES)
-    return Subject(found, graph, recipe, _target(found, target), given, used, notes)
+    pictures = pictures_of(found, graph)
+
+    def read(other: Any, limit: int | None = None) -> Samples | None:
+        return None if other is None else value_samples(reading.data(found, other, limit), pictures)
+
+    return Subject(
+        artifact=found,
+        model=graph,
+        recipe=recipe,
+        target=_target(found, target),
+        data=given,
+        calibration=read(calibration, CALIBRATION_SAMPLES) or value_samples(given.spread(CALIBRATION_SAMPLES), pictures),
+        lessons=Lessons.read(
+            graph,
+            None,
+            training=read(training),
+            validation=read(validation),
+            teacher=teacher,
+            checkpoints=checkpoints,
+            trust=reading.trust,
+        ),
+        pictures=pictures,
+        reading=reading,
+        notes=notes,
+    )
 
 
 def _target(artifact: Artifact, given: str | Path | Target | None) -> Target:

@@ -25,7 +25,6 @@ from edgekit.data import Samples
 from edgekit.debugging.losses import decibels
 from edgekit.debugging.subject import Subject
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
 from edgekit.tensors import TensorSpec
 from edgekit.verification import Gates, Verdict, verifying
@@ -102,7 +101,6 @@ class Bench:
     Attributes:
         subject: The model, the data and what else the conversion knew.
         place: What runs the files.
-        delegate: ``xnnpack``, ``none`` or ``reference``.
         metric: As `edgekit.verify` takes it.
         max_drop: The budget.
         record: The file that keeps the trials.
@@ -111,7 +109,6 @@ class Bench:
 
     subject: Subject
     place: Place
-    delegate: str
     metric: str | Metric | None
     max_drop: float
     record: Path
@@ -127,10 +124,13 @@ class Bench:
         """A digest of all that a trial depends on but its recipe."""
         total = hashlib.sha256(self.subject.artifact.manifest.model_sha256.encode())
         metric = self.metric if isinstance(self.metric, str) else getattr(self.metric, "__qualname__", None)
-        total.update(
-            f"{self.subject.graph.source.digest} {self.subject.target.name} {self.place.runtime.name} {self.delegate} {metric}".encode()
-        )
-        for samples in (self.subject.data, self.subject.calibration):
+        subject, lessons = self.subject, self.subject.lessons
+        runtime = f"{self.place.runtime.name} {subject.reading.delegate}"
+        teacher = getattr(getattr(lessons.teacher, "source", None), "digest", None)
+        total.update(f"{subject.model.source.digest} {subject.target.name} {runtime} {metric} {teacher}".encode())
+        for samples in (subject.data, subject.calibration, lessons.training, lessons.validation):
+            if samples is None:
+                continue
             for name, array in sorted(_arrays(samples).items()):
                 total.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
@@ -143,9 +143,13 @@ class Bench:
         """Convert with a recipe, and hold the file against the float model."""
         return self._made(knob, change, recipe, self._converted)
 
+    def running(self, artifact: Artifact) -> verifying.Subject:
+        """An artifact as it is run here."""
+        return verifying.Subject(artifact, self.place, self.subject.reading.delegate)
+
     def verdict(self, artifact: Artifact, samples: Samples, wanted: dict[str, np.ndarray] | None = None) -> Verdict:
         """An artifact against the float model."""
-        subject, graph = verifying.Subject(artifact, self.place, self.delegate), self.subject.graph
+        subject, graph = self.running(artifact), self.subject.graph
         known = wanted or run_graph(quick(graph, samples.inputs), samples.inputs)
         got = subject.outputs(samples.inputs)
         return judged(
@@ -177,15 +181,14 @@ class Bench:
 
     def convert(self, recipe: Recipe, out: Path, *, overwrite: bool = False) -> Artifact:
         """The subject's model with another recipe, which says the dtypes of the file's edges; all else as it was converted before."""
-        subject, manifest = self.subject, self.subject.artifact.manifest
-        steps = manifest.preprocess
+        subject, manifest, lessons = self.subject, self.subject.artifact.manifest, self.subject.lessons
         return convert(
-            subject.graph,
+            subject.model,
             subject.target,
             recipe=recipe,
             calibration=subject.calibration,
             out=out,
-            preprocess=None if steps is None else {name: Preprocess.from_json(step) for name, step in steps.items()},
+            preprocess=subject.preprocess,
             batch=manifest.batch,
             overwrite=overwrite,
             labels=manifest.labels,
@@ -194,6 +197,12 @@ class Bench:
             licence=manifest.licence,
             version=manifest.version,
             compute=manifest.compute,
+            images=[picture.name for picture in subject.pictures],
+            batches=manifest.batches,
+            training=lessons.training,
+            validation=lessons.validation,
+            teacher=lessons.teacher,
+            checkpoints=lessons.checkpoints,
         )
 
     def _measured(self, artifact: Artifact) -> Trial:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.artifact import Artifact
+from edgekit.conversion.images import Picture, pictures
 from edgekit.errors import EdgekitError
+from edgekit.preprocess import Preprocess
 from edgekit.sizes import Range
 
 if TYPE_CHECKING:
@@ -39,6 +41,15 @@ def reference_graph(artifact: Artifact, model: Any, **options: Any) -> tuple[Gra
         if graph.source.digest == artifact.manifest.source.digest:
             return graph, (f"the float model was found at {path.name}",)
     return None, ()
+
+
+def pictures_of(artifact: Artifact, graph: Graph) -> tuple[Picture, ...]:
+    """The inputs of the float model whose preprocessing moved into the artifact's file."""
+    moved = artifact.manifest.images
+    if not moved:
+        return ()
+    steps = {name: Preprocess.from_json(step) for name, step in moved.items()}
+    return pictures(graph.inputs, list(steps), steps)
 
 
 def _typical(artifact: Artifact) -> dict[str, dict[int, Range]] | None:

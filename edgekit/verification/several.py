@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,15 +15,14 @@ import numpy as np
 from edgekit.artifact import Artifact
 from edgekit.conversion.running import run_graph
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.preprocess import Preprocess
 from edgekit.progress import track
 from edgekit.verification.layers import LayerParity, compare_layers
 from edgekit.verification.metrics import Metric, MetricResult
 from edgekit.verification.parity import OutputParity, compare
 from edgekit.verification.placing import placed
-from edgekit.verification.reference import reference_graph
-from edgekit.verification.verdict import Gates, Verdict, numbers_for_json
-from edgekit.verification.verifying import Subject, judged, measured, quick, read_data, same_interface
+from edgekit.verification.reading import JudgingOptions, as_written, judging
+from edgekit.verification.verdict import Verdict, numbers_for_json
+from edgekit.verification.verifying import Subject, judged, measured, quick
 
 SCHEMA = "edgekit.verdicts/1"
 
@@ -114,61 +113,34 @@ def verify_all(
     *,
     data: Any = None,
     metric: str | Metric | None = None,
-    max_drop: float | None = None,
-    min_accuracy: float | None = None,
-    min_cosine: float | None = None,
-    min_sqnr: float | None = None,
-    min_agreement: float | None = None,
-    preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
-    samples: int | None = None,
-    example_inputs: Any = None,
-    weights: str | Path | None = None,
-    dims: Any = None,
-    trust: bool = False,
-    runtime: str | None = None,
-    delegate: str = "xnnpack",
     layers: bool = False,
     record: bool = True,
+    **how: Unpack[JudgingOptions],
 ) -> Verdicts:
     """Compare several artifacts of one model with the float model and with each other.
 
     Args:
         artifacts: Two or more, of the same inputs and outputs.
-        model: As in `edgekit.verify`, like all that is not explained here.
+        model: As in `edgekit.verify`.
         data: The same; None uses the inputs kept in the first artifact.
         metric: The same.
-        max_drop: Gate of each artifact, like the next ones.
-        min_accuracy: The same.
-        min_cosine: The same.
-        min_sqnr: The same.
-        min_agreement: The same.
-        preprocess: The same.
-        samples: The same.
-        example_inputs: The same.
-        weights: The same.
-        dims: The same.
-        trust: The same.
-        runtime: The same; it must execute all formats.
-        delegate: The same.
         layers: Whether to compare what the files compute layer by layer; wants the float model.
         record: Whether to write each verdict into its artifact's manifest.
+        **how: As in `edgekit.verify`. Thresholds are each artifact's; a runtime must execute all formats.
 
     Raises:
         UsageError: The artifacts are not of one interface, or an option cannot be used.
         DataError: The data do not fit, or a gate is set on something they cannot measure.
     """
-    gates = Gates(max_drop, min_accuracy, min_cosine, min_sqnr, min_agreement)
+    gates, reading = judging(how)
     labelled = _labelled(artifacts)
     with ExitStack() as stack:  # this machine needs no closing
-        places = {label: stack.enter_context(placed(a.manifest.format, runtime, "host")) for label, a in labelled.items()}
-    subjects = {label: Subject(artifact, places[label], delegate) for label, artifact in labelled.items()}
+        places = {label: stack.enter_context(placed(a.manifest.format, reading.runtime, "host")) for label, a in labelled.items()}
+    subjects = {label: Subject(artifact, places[label], reading.delegate) for label, artifact in labelled.items()}
     first = next(iter(labelled.values()))
-    given = None if data is None else read_data(first, data, preprocess, samples)
-    options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust, "batch": first.manifest.batch}
-    graph, notes = reference_graph(first, model, **options)
-    if graph is not None:
-        for subject in subjects.values():
-            same_interface(subject.artifact, graph)
+    given = None if data is None else reading.data(first, data, reading.samples)
+    graph, notes = reading.graph(first, model)
+    graph = None if graph is None else as_written(first, graph)
     inputs = given.inputs if given is not None else first.golden()[0]
     wanted = run_graph(quick(graph, inputs), inputs) if graph is not None else None
     outputs = {label: subjects[label].outputs(inputs) for label in track("running the artifacts", list(subjects))}
@@ -195,11 +167,28 @@ def _labelled(artifacts: Sequence[Artifact | str | Path]) -> dict[str, Artifact]
     if len(set(labels)) < len(labels):
         raise UsageError("an artifact is named twice", accepted="each once")
     for label, artifact in zip(labels, loaded, strict=True):
-        for side in ("inputs", "outputs"):
-            mine, other = ({s.name: s.shape[1:] for s in getattr(a.manifest, side)} for a in (artifact, loaded[0]))
-            if mine != other:
-                raise UsageError(f"artifact {label!r} has {side} {mine}", accepted=f"{other}, as {labels[0]!r}")
+        _check_interface(label, artifact, labels[0], loaded[0])
     return dict(zip(labels, loaded, strict=True))
+
+
+def _check_interface(label: str, artifact: Artifact, first: str, other: Artifact) -> None:
+    """Refuse an artifact that does not take and give what the first one does."""
+    for side in ("inputs", "outputs"):
+        mine, wanted = ({s.name: s.shape[1:] for s in getattr(a.manifest, side)} for a in (artifact, other))
+        if mine != wanted:
+            raise UsageError(f"artifact {label!r} has {side} {mine}", accepted=f"{wanted}, as {first!r}")
+    if (artifact.manifest.images or {}) != (other.manifest.images or {}):
+        raise UsageError(
+            f"artifact {label!r} takes {_taken(artifact)}, and {first!r} takes {_taken(other)}",
+            accepted="artifacts that take the same values",
+            next_step="verify them one by one, or convert without --images",
+        )
+
+
+def _taken(artifact: Artifact) -> str:
+    """What goes into a file, in words."""
+    images = artifact.manifest.images
+    return f"pixels at {', '.join(images)}" if images else "no pixels"
 
 
 def _pair(a: str, b: str, outputs: Mapping[str, Mapping[str, np.ndarray]], metric: str | Metric | None, labels: np.ndarray | None) -> Pair:

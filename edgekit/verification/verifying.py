@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from edgekit.artifact import Artifact
-from edgekit.conversion.images import from_pixels, pictures
 from edgekit.conversion.running import BATCH, encoded, request, run_file, run_graph, runtime_for
-from edgekit.data import Samples, read_samples
-from edgekit.errors import UsageError
+from edgekit.data import Samples
 from edgekit.plugins import Runtime
-from edgekit.preprocess import Preprocess
 from edgekit.verification.metrics import Metric, MetricResult, evaluate
 from edgekit.verification.parity import compare, scores
 from edgekit.verification.placing import Elsewhere, Place, held_against_here, placed
-from edgekit.verification.reference import reference_graph
+from edgekit.verification.reading import JudgingOptions, as_written, judging
 from edgekit.verification.verdict import Gates, Verdict, judge
 
 if TYPE_CHECKING:
@@ -34,21 +31,9 @@ def verify(
     *,
     data: Any = None,
     metric: str | Metric | None = None,
-    max_drop: float | None = None,
-    min_accuracy: float | None = None,
-    min_cosine: float | None = None,
-    min_sqnr: float | None = None,
-    min_agreement: float | None = None,
-    preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
-    samples: int | None = None,
-    example_inputs: Any = None,
-    weights: str | Path | None = None,
-    dims: Any = None,
-    trust: bool = False,
-    runtime: str | None = None,
-    delegate: str = "xnnpack",
     on: str = "host",
     record: bool = True,
+    **how: Unpack[JudgingOptions],
 ) -> Verdict:
     """Compare an artifact with the float model it was made from.
 
@@ -59,21 +44,9 @@ def verify(
         data: Samples and labels, as `edgekit.convert` takes calibration data; None uses the inputs kept in the artifact.
         metric: ``accuracy`` (the default where there are labels), ``top5``, ``accuracy:output``, ``module:function``,
             ``file.py:function``, or a function; see `edgekit.verification.metrics.Metric`.
-        max_drop: Gate: how far the metric may fall below the float model's.
-        min_accuracy: Gate: least value of the metric.
-        min_cosine: Gate: least cosine, of every output.
-        min_sqnr: Gate: least signal to quantization noise ratio in dB, of every output.
-        min_agreement: Gate: least top-1 agreement, of every score output.
-        preprocess: What makes model inputs of the data; None for what the artifact's manifest says.
-        samples: Use at most so many.
-        example_inputs: For a PyTorch module, as in `edgekit.convert`.
-        weights: The same.
-        dims: The same.
-        trust: The same.
-        runtime: Name of the runtime; None for the format's.
-        delegate: ``xnnpack``, ``none`` or ``reference``.
         on: The device, as `edgekit.devices.address` names them. Answers of another than this machine are held against this machine's too.
         record: Whether to write the verdict into the artifact's manifest.
+        **how: Thresholds, and how to read and run everything; see `edgekit.verification.reading.JudgingOptions`.
 
     Returns:
         The verdict; `Verdict.require` raises where a gate is not met.
@@ -83,16 +56,14 @@ def verify(
         DataError: The data do not fit the model, or a gate is set on something they cannot measure.
         DeviceUnavailable: The device cannot be reached, or failed.
     """
-    gates = Gates(max_drop, min_accuracy, min_cosine, min_sqnr, min_agreement)
+    gates, reading = judging(how)
     artifact = artifact if isinstance(artifact, Artifact) else Artifact.load(artifact)
-    given = None if data is None else read_data(artifact, data, preprocess, samples)
-    options = {"example_inputs": example_inputs, "weights": weights, "dims": dims, "trust": trust, "batch": artifact.manifest.batch}
-    graph, notes = reference_graph(artifact, model, **options)
-    if graph is not None:
-        graph = with_pictures(graph, artifact)
-        same_interface(artifact, graph)
-    with placed(artifact.manifest.format, runtime, on) as place:
-        verdict = _verified(Subject(artifact, place, delegate), graph, given, metric=metric, gates=gates, notes=notes)
+    given = None if data is None else reading.data(artifact, data, reading.samples)
+    graph, notes = reading.graph(artifact, model)
+    with placed(artifact.manifest.format, reading.runtime, on) as place:
+        subject = Subject(artifact, place, reading.delegate)
+        written = None if graph is None else as_written(artifact, graph)
+        verdict = _verified(subject, written, given, metric=metric, gates=gates, notes=notes)
     if record:
         artifact.with_evidence(verdict.to_json())
     return verdict
@@ -118,34 +89,6 @@ class Subject:
             return None
         here = self.outputs(inputs, runtime_for(self.artifact.manifest.format))
         return held_against_here(self.place, here, got)
-
-
-def with_pictures(graph: Graph, artifact: Artifact) -> Graph:
-    """The float model with the preprocessing that moved into the artifact's file moved into it too."""
-    moved = artifact.manifest.images
-    if not moved:
-        return graph
-    steps = {name: Preprocess.from_json(step) for name, step in moved.items()}
-    return from_pixels(graph, pictures(graph.inputs, list(steps), steps))
-
-
-def same_interface(artifact: Artifact, graph: Graph) -> None:
-    """Refuse a float model of other inputs or outputs than the artifact's."""
-    for side in ("inputs", "outputs"):
-        mine, other = ({s.name: list(s.shape) for s in getattr(owner, side)} for owner in (artifact.manifest, graph))
-        if mine != other:
-            raise UsageError(
-                f"the float model has {side} {other}", accepted=f"{mine}", next_step="give the model the artifact was made from"
-            )
-
-
-def read_data(artifact: Artifact, data: Any, preprocess: Preprocess | Mapping[str, Preprocess] | None, limit: int | None) -> Samples:
-    """Data for an artifact, preprocessed as asked or as its manifest says."""
-    manifest = artifact.manifest
-    inputs = tuple(replace(s, dtype="float32", grid=None) if s.grid else s for s in manifest.inputs)
-    if preprocess is None and manifest.preprocess is not None:
-        preprocess = {name: Preprocess.from_json(step) for name, step in manifest.preprocess.items()}
-    return read_samples(data, inputs, preprocess, limit=limit)
 
 
 def _verified(
