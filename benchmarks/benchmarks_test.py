@@ -6,10 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import edgekit
 from benchmarks import goals, process, table
 from benchmarks.cases import cases
-from benchmarks.evaluate import FileFacts, encoded
+from benchmarks.evaluate import FileFacts, encoded, facts
 from benchmarks.peers import PEERS
 from benchmarks.process import MIB, Cost
 from benchmarks.results import OURS, Ratio, Results
@@ -77,6 +80,31 @@ def test_an_operator_too_many_is_a_goal_missed():
     found = results()
     found.entry("ic_resnet8", OURS).file.ops["RESHAPE"] = 2
     assert not goal("ic_resnet8 operators", found).met
+
+
+def test_the_nearest_to_the_float_model_is_wanted():
+    found = results()
+    for tool, sqnr in ((OURS, 28.0), ("tfliteconverter", 23.0), ("reference", 28.5)):
+        found.entry("ic_resnet8", tool).file = FileFacts(1, {}, 0, 0.88, (880, 1000), 0.99, sqnr)
+    missed = goal("ic_resnet8 SQNR", found)
+    assert (missed.measured, missed.wanted, missed.met) == ("28.0", "≥ 28.5 (reference)", False)
+    found.entry("ic_resnet8", "reference").file = None
+    assert goal("ic_resnet8 SQNR", found).met
+
+
+def test_a_file_is_held_against_the_float_outputs(tmp_path):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5)).eval()
+    torch.manual_seed(0)
+    samples = np.random.default_rng(0).standard_normal((40, 3, 2, 2)).astype("f4")
+    made = edgekit.convert(net, target="android", example_inputs=(torch.zeros(1, 3, 2, 2),), calibration=samples, out=tmp_path / "net")
+    wanted = net(torch.from_numpy(samples)).detach().numpy()
+    np.savez(tmp_path / "test.npz", x=samples, y=wanted.argmax(1), wanted=wanted)
+    found = facts(made.model_file, tmp_path / "test.npz")
+    assert found.accuracy == found.agreement > 0.9
+    assert 25 < found.sqnr_db < 60
+    np.savez(tmp_path / "test.npz", x=samples, y=wanted.argmax(1), wanted=-wanted)
+    other = facts(made.model_file, tmp_path / "test.npz")
+    assert other.accuracy == found.accuracy and other.agreement < 0.2 and other.sqnr_db < 0
 
 
 def test_the_table_goes_between_its_marks(tmp_path):

@@ -46,6 +46,7 @@ def cases(data: Path, out: Path) -> list[Case]:
 def prepare(out: Path) -> None:
     """Write each case's ``calibration.npz`` (x) and ``test.npz`` (x, y), model-ready, and the Keras MobileNetV2.
 
+    ``wanted`` of a ``test.npz`` are the float model's outputs.
     Runs in a process of its own (``python -m benchmarks.cases OUT``), so that the measuring one stays small.
     """
     import os
@@ -53,15 +54,23 @@ def prepare(out: Path) -> None:
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
     import numpy as np
+    import torch
 
-    from edgekit.testing.data import cifar_test, cifar_train, normalized_nchw
+    from benchmarks.models import cifar_resnet20, cifar_resnet56
+    from edgekit.testing.data import cifar_test, cifar_train, data_file, normalized_nchw
 
     (test, labels), (train, _) = cifar_test(), cifar_train()
+    answers = {
+        "ic_resnet8": keras.saving.load_model(data_file("ic_resnet8.keras")),
+        "cifar_resnet20": cifar_resnet20()[0],
+        "cifar_resnet56": cifar_resnet56()[0],
+    }
     for name in ("ic_resnet8", "cifar_resnet20", "cifar_resnet56"):
         ready = (lambda x: x.astype("float32")) if name == "ic_resnet8" else normalized_nchw
         (out / name).mkdir(parents=True, exist_ok=True)
         np.savez(out / name / "calibration.npz", x=ready(train[:CALIBRATION_IMAGES]))
-        np.savez(out / name / "test.npz", x=ready(test), y=labels)
+        images = ready(test)
+        np.savez(out / name / "test.npz", x=images, y=labels, wanted=answers[name](torch.from_numpy(images)).detach().numpy())
     folder = out / "mobilenet_v2"
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(0)

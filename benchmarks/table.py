@@ -24,7 +24,10 @@ def render(results: Mapping[str, Any]) -> str:
         + ".",
         "",
     ]
-    lines += _rows(("model", "tool", "accuracy", "bytes", "latency, ms", "edgekit / tool", "conversion, s", "peak, MiB"), _entries(results))
+    lines += _rows(
+        ("model", "tool", "accuracy", "as float", "SQNR, dB", "bytes", "latency, ms", "edgekit / tool", "conversion, s", "peak, MiB"),
+        _entries(results),
+    )
     lines += ["", *_rows(("goal", "measured", "wanted", ""), _goals(results))]
     lines += ["", *(f"* {remark}" for remark in results["remarks"])] if results["remarks"] else []
     return "\n".join(lines)
@@ -53,6 +56,8 @@ def _entries(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
             entry["model"],
             entry["tool"],
             _shown(file and file["accuracy"], "{:.3f}"),
+            _shown(file and file.get("agreement"), "{:.1%}"),
+            _shown(file and file.get("sqnr_db"), "{:.1f}"),
             _shown(file and file["bytes"], "{:,}") if not entry["failure"] else f"fails: {entry['failure']}",
             _shown(entry["latency"], "{:.3f}"),
             f"{ratio['value']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})" if ratio else "",
