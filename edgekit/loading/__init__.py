@@ -88,10 +88,10 @@ def _export_object(
     if isinstance(model, nn.Module):
         with load_weights(model, weights):
             return export_module(model, example_inputs, arguments=arguments, dims=dims, batch=batch, name=name)
-    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    kind = f"{type(model).__module__}.{type(model).__qualname__}".removeprefix("builtins.")
     if kind.startswith(("tf_keras", "tensorflow")):
         raise LoadError(f"the model is a {kind}, of Keras 2", accepted=ACCEPTED, next_step="save it as .h5 or .keras and give the file")
-    raise LoadError(f"got a {kind}", accepted=ACCEPTED)
+    raise LoadError(f"{name or 'the model'} is of type {kind}", accepted=ACCEPTED)
 
 
 def is_keras(model: Any) -> bool:

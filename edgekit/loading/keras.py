@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ def export_keras(
     flat, notes = _inputs(model, example_inputs, dims, batch)
     if functional(model) is None:  # layers are built by the first call
         with evaluating(model), torch.no_grad():
-            flat.calling(model)(*flat.tensors)
+            flat.calling(_inference(model))(*flat.tensors)
     with in_float32(model) as dtype_notes, evaluating(model):
         traced, layers = _trace(model, flat)
     share_constants(traced.program)
@@ -67,13 +68,18 @@ def _trace(model: Any, flat: examples.Flat) -> tuple[Traced, Layers]:
     with traceable(model) as layers:
         weights = [variable.value for variable in model.variables]
         try:
-            return trace(root, flat.calling(model), flat.tensors, Folding(weights)), layers
+            return trace(root, flat.calling(_inference(model)), flat.tensors, Folding(weights)), layers
         except LoadError as error:
             if error.__cause__ is None:
                 raise LoadError(
                     error.message, accepted=error.accepted, module=error.module or layers.failed, next_step=error.next_step
                 ) from None
             raise _explained(error.__cause__, root, layers) from error.__cause__
+
+
+def _inference(model: Any) -> Callable[..., Any]:
+    """The call that `Model.predict` makes: layers that augment data do so by default, and pass it through here."""
+    return partial(model, training=False)
 
 
 def _explained(cause: BaseException, root: nn.Module, layers: Layers) -> LoadError:

@@ -51,6 +51,8 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         LoadError: The file is damaged, or no Keras model.
     """
+    if path.is_dir():
+        raise LoadError(f"{path} is a folder", accepted="a .keras or .h5 file")
     try:
         return _zip_config(path) if zipfile.is_zipfile(path) else _h5_config(path)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
@@ -162,11 +164,18 @@ def _is_custom(kind: str, module: Any, registered: Any) -> bool:
         return False
     if module is not None:
         return str(module).partition(".")[0] not in _KERAS_PACKAGES
-    return ">" in kind
+    return ">" in str(registered or kind)
 
 
 def _custom(path: Path, layer: str, node: dict[str, Any], trust: bool) -> dict[str, Any]:
-    kind, module = str(node["class_name"]), str(node.get("module"))
+    kind, module = str(node["class_name"]), str(node.get("module") or "")
+    registered = str(node.get("registered_name") or kind)
+    if not module:
+        raise LoadError(
+            f"{path} needs the class registered as {registered!r}, and does not say where it is",
+            module=layer,
+            next_step="write a function that imports the class and returns keras.saving.load_model(...), and give file.py:function",
+        )
     where = f"{module}.{kind}"
     if not trust:
         raise LoadError(
@@ -181,7 +190,7 @@ def _custom(path: Path, layer: str, node: dict[str, Any], trust: bool) -> dict[s
         raise LoadError(
             f"{path} needs the class {where}, which cannot be imported: {error}", module=layer, next_step="put its module on PYTHONPATH"
         ) from error
-    return {str(node.get("registered_name") or kind): found, kind: found}
+    return {registered: found, kind: found}
 
 
 def _tensorflow_name(node: dict[str, Any]) -> str:

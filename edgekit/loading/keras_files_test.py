@@ -130,6 +130,26 @@ def test_custom_layers_are_refused_unless_registered_or_trusted(tmp_path, monkey
         torch.testing.assert_close(answer(export(path), x), model(x))
 
 
+def test_a_registered_class_that_was_not_imported_is_named_with_its_layer(tmp_path):
+    path = tmp_path / "net.keras"
+    small().save(path)
+
+    def edit(config):
+        config["config"]["layers"][1].update(module=None, class_name="Odd", registered_name="Mine>Odd")
+
+    configured(path, edit)
+    with pytest.raises(LoadError, match="registered as 'Mine>Odd'") as caught:
+        export(path)
+    assert caught.value.module == "conv" and "file.py:function" in str(caught.value)
+
+
+def test_a_folder_is_no_model_file(tmp_path):
+    path = tmp_path / "net.keras"
+    path.mkdir()
+    with pytest.raises(LoadError, match="is a folder"):
+        export(path)
+
+
 def test_a_trusted_class_that_is_not_there_is_named(tmp_path):
     path = tmp_path / "net.keras"
     small().save(path)

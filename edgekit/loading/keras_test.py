@@ -259,3 +259,12 @@ def test_strings_are_refused():
     model = keras.Model(text, text)
     with pytest.raises(LoadError, match="'text' has dtype string"):
         export(model)
+
+
+@pytest.mark.parametrize("augment", [layers.RandomFlip, lambda: layers.RandomRotation(0.2), lambda: layers.GaussianNoise(0.5)])
+def test_layers_that_augment_training_images_pass_others_through(augment):
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.Conv2D(2, 3)(augment()(image)))
+    exported = export(model)
+    assert np.allclose(run(exported, IMAGE)[0], model.predict(IMAGE.numpy(), verbose=0), atol=1e-5)
+    assert len(calls(exported)) == len(calls(export(keras.Sequential([keras.Input((8, 8, 3)), model.layers[-1]]))))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -40,7 +43,24 @@ def build(text: str) -> Built:
     match = _FORM.match(text)
     if match is None:
         raise LoadError(f"{text!r} names no callable", accepted="file.py:callable or package.module:callable")
-    place, name = match["place"], match["callable"]
+    with _keras_on_torch():
+        return _unpack(text, _call(text, _found(match["place"], match["callable"])))
+
+
+@contextmanager
+def _keras_on_torch() -> Iterator[None]:
+    """Keras' own default is TensorFlow, which need not be installed: where the user chose no backend, have the one we trace on."""
+    if "KERAS_BACKEND" in os.environ:
+        yield
+        return
+    os.environ["KERAS_BACKEND"] = "torch"
+    try:
+        yield
+    finally:
+        os.environ.pop("KERAS_BACKEND", None)
+
+
+def _found(place: str, name: str) -> Any:
     module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
     target: Any = module
     for part in name.split("."):
@@ -49,7 +69,7 @@ def build(text: str) -> Built:
                 f"{place} has no {name!r}", accepted=[n for n, v in vars(module).items() if callable(v) and not n.startswith("_")][:20]
             )
         target = getattr(target, part)
-    return _unpack(text, _call(text, target))
+    return target
 
 
 def _call(text: str, target: Any) -> Any:

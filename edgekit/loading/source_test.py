@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -29,6 +31,11 @@ def fails():
 def wrong():
     return 1, 2, 3, 4
 
+def backend():
+    import os
+    return os.environ.get("KERAS_BACKEND"), ()
+
+COUNT = 3
 READY = nn.Linear(3, WIDTH)
 """
 
@@ -83,3 +90,15 @@ def test_a_class_and_a_package_module_are_called_too(file):
 def test_what_goes_wrong_is_said(file, source, message):
     with pytest.raises(LoadError, match=message):
         export(source.format(file))
+
+
+def test_code_that_imports_keras_gets_the_backend_it_is_traced_on_unless_the_user_chose_one(file, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    assert build(f"{file}:backend").model == "torch" and "KERAS_BACKEND" not in os.environ
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert build(f"{file}:backend").model == "jax" and os.environ["KERAS_BACKEND"] == "jax"
+
+
+def test_something_else_than_a_model_is_named_with_its_type(file):
+    with pytest.raises(LoadError, match=r"net_source.py:COUNT is of type int"):
+        export(f"{file}:COUNT")
