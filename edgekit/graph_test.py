@@ -10,6 +10,7 @@ from edgekit.graph import (
     Graph,
     Source,
     argument,
+    aten,
     call,
     constant,
     constant_value,
@@ -24,8 +25,6 @@ from edgekit.graph import (
     substitute,
 )
 from edgekit.tensors import Grid, TensorSpec
-
-aten = torch.ops.aten
 
 
 def scaled():

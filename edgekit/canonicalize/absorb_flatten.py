@@ -6,15 +6,12 @@ Result: ``linear(reshape(x, [1, C·H·W]), w', b)`` with the columns of ``w`` pe
 
 from __future__ import annotations
 
-import torch
 from torch import fx
 
-from edgekit.canonicalize.rewriting import calls, reshaped
+from edgekit.canonicalize.rewriting import calls, reshaped, source
 from edgekit.canonicalize.sink_permutes import inverse
 from edgekit.canonicalize.vocabulary import POINTWISE_ACTIVATION
-from edgekit.graph import constant, constant_value, is_call, shape_of
-
-aten = torch.ops.aten
+from edgekit.graph import aten, constant, constant_value, is_call, shape_of
 
 
 def absorb_flatten(graph: fx.Graph) -> None:
@@ -32,9 +29,7 @@ def absorb_flatten(graph: fx.Graph) -> None:
             assert weight is not None
             rows = weight.reshape(-1, *shape_of(permute)[1:]).permute(inverse(order)).reshape(weight.shape)
             layer.args = (layer.args[0], constant(layer, rows, str(layer.args[1].target)), *layer.args[2:])  # type: ignore[union-attr]
-        x = permute.args[0]
-        assert isinstance(x, fx.Node)
-        flatten.replace_all_uses_with(reshaped(flatten, x, shape_of(flatten)))
+        flatten.replace_all_uses_with(reshaped(flatten, source(permute), shape_of(flatten)))
         graph.erase_node(flatten)
 
 

@@ -6,14 +6,11 @@ Result: ``softmax.int(x, 2)``, ``log_softmax.int(x, 1)``, ``mul(elu(x, 1.67…),
 
 from __future__ import annotations
 
-import torch
 from torch import fx
 
 from edgekit.canonicalize.elementwise import binary, operand
-from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, non_negative, overloads
-from edgekit.graph import argument, call, dtype_of, shape_of
-
-aten = torch.ops.aten
+from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, non_negative, overloads, source
+from edgekit.graph import argument, aten, call, dtype_of, shape_of
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
 """Klambauer et al. 2017, "Self-Normalizing Neural Networks", section 3."""
@@ -25,8 +22,7 @@ def activations(graph: fx.Graph) -> None:
 
 
 def _softmax(node: fx.Node) -> fx.Node:
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
+    x = source(node)
     logarithmic = "log_softmax" in str(node.target)
     target = aten.log_softmax.int if logarithmic else aten.softmax.int
     return call(node, target, operand(node, x, dtype_of(node)), non_negative(node.args[1], len(shape_of(x))))  # type: ignore[arg-type]
@@ -45,8 +41,7 @@ def _scaled_elu(node: fx.Node, x: fx.Node, alpha: float, scale: float) -> fx.Nod
 
 
 def _selu(node: fx.Node) -> fx.Node:
-    assert isinstance(node.args[0], fx.Node)
-    return _scaled_elu(node, node.args[0], _SELU_ALPHA, _SELU_SCALE)
+    return _scaled_elu(node, source(node), _SELU_ALPHA, _SELU_SCALE)
 
 
 def _log_sigmoid(node: fx.Node) -> fx.Node:

@@ -17,10 +17,8 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.canonicalize.rewriting import calls
-from edgekit.graph import Graph, constant_value, is_call, shape_of
+from edgekit.graph import Graph, aten, constant_value, is_call, shape_of
 from edgekit.tensors import TensorSpec
-
-aten = torch.ops.aten
 
 TOLERANCE = 1e-3
 """Relative. Matrix products of other sizes sum in another order; a wrong batch is off by far more."""

@@ -7,14 +7,11 @@ Result: ``convolution(x, w, b, [2, 2], [1, 1], [1, 1], False, [0, 0], 1)``, the 
 
 from __future__ import annotations
 
-import torch
 from torch import fx
 
 from edgekit.canonicalize.pooling import padded, pair
 from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, overloads, reshaped
-from edgekit.graph import call, shape_of
-
-aten = torch.ops.aten
+from edgekit.graph import aten, call, shape_of
 
 
 def convolutions(graph: fx.Graph) -> None:

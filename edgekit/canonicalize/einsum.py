@@ -11,13 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-import torch
 from torch import fx
 
 from edgekit.canonicalize.rewriting import apply_rules, permuted, reshaped
-from edgekit.graph import call, shape_of
-
-aten = torch.ops.aten
+from edgekit.graph import aten, call, shape_of
 
 Operand = tuple[fx.Node, str]
 Groups = tuple[list[str], list[str], list[str], list[str]]

@@ -14,9 +14,7 @@ import torch
 from torch import fx
 
 from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, broadcast, overloads
-from edgekit.graph import argument, call, constant, dtype_of, shape_of
-
-aten = torch.ops.aten
+from edgekit.graph import argument, aten, call, constant, dtype_of, shape_of
 
 
 def elementwise(graph: fx.Graph) -> None:

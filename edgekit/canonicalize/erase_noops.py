@@ -6,12 +6,10 @@ Result: users of ``y`` use ``x``. A cast that changes the dtype becomes ``_to_co
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, fx
 
-from edgekit.canonicalize.rewriting import calls, overloads, rename
-
-aten = torch.ops.aten
+from edgekit.canonicalize.rewriting import calls, overloads, rename, source
+from edgekit.graph import aten
 
 _COPIES = overloads(
     "dropout alpha_dropout feature_dropout feature_alpha_dropout dropout_ contiguous clone alias detach detach_ lift_fresh_copy"
@@ -23,8 +21,7 @@ _CASTS = overloads("to.dtype to.dtype_layout to.device to.other to.prim_other to
 def erase_noops(graph: fx.Graph) -> None:
     """Erase no-op casts and copies, and give the casts that remain one spelling."""
     for node in calls(graph, _COPIES | _CASTS):
-        x = node.args[0]
-        assert isinstance(x, fx.Node)
+        x = source(node)
         before, after = x.meta.get("val"), node.meta.get("val")
         if not isinstance(before, Tensor) or not isinstance(after, Tensor):
             continue

@@ -14,14 +14,12 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 
 from edgekit.canonicalize.merge_affine import affine_step
 from edgekit.canonicalize.rewriting import calls, only_user
-from edgekit.graph import constant, constant_value, is_call, shape_of
+from edgekit.graph import aten, constant, constant_value, is_call, shape_of
 
-aten = torch.ops.aten
 _ADD, _MUL = aten.add.Tensor, aten.mul.Tensor
 _CONVOLUTION, _LINEAR = aten.convolution.default, aten.linear.default
 _MOVES = (aten.reshape.default, aten.permute.default, aten.slice.Tensor)

@@ -21,8 +21,7 @@ from torch.export.graph_signature import OutputKind
 
 from edgekit.canonicalize.rewriting import rename
 from edgekit.errors import LoadError
-
-aten = torch.ops.aten
+from edgekit.graph import aten
 
 
 def functionalize(graph: fx.Graph) -> list[fx.Node]:

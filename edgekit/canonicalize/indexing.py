@@ -14,10 +14,8 @@ from math import prod
 import torch
 from torch import fx
 
-from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, calls, non_negative, overloads, reshaped
-from edgekit.graph import argument, call, constant, constant_value, dtype_of, shape_of, substitute
-
-aten = torch.ops.aten
+from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, calls, non_negative, overloads, reshaped, source
+from edgekit.graph import argument, aten, call, constant, constant_value, dtype_of, shape_of, substitute
 
 _SPLITS = overloads("chunk split.Tensor split.sizes split_with_sizes tensor_split.sections tensor_split.indices unsafe_chunk")
 
@@ -39,7 +37,7 @@ def part(before: fx.Node, x: fx.Node, dim: int, start: int, end: int, *, step: i
 
 
 def _split(node: fx.Node) -> None:
-    x, dim = _source(node), argument(node, "dim")
+    x, dim = source(node), argument(node, "dim")
     dim = non_negative(dim, len(shape_of(x)))
     bounds = [0, *accumulate(piece.shape[dim] for piece in node.meta["val"])]
     pieces = list(pairwise(bounds))
@@ -52,7 +50,7 @@ def _split(node: fx.Node) -> None:
 
 
 def _unbind(node: fx.Node) -> None:
-    x = _source(node)
+    x = source(node)
     dim = non_negative(argument(node, "dim"), len(shape_of(x)))
     for user in list(node.users):
         index = int(user.args[1])  # type: ignore[arg-type]
@@ -174,7 +172,7 @@ def _embedding(node: fx.Node) -> fx.Node:
 
 def _one_hot(node: fx.Node) -> fx.Node:
     """Compare with each class."""
-    x, classes = _source(node), shape_of(node)[-1]
+    x, classes = source(node), shape_of(node)[-1]
     column = reshaped(node, x, [*shape_of(x), 1])
     same = call(node, aten.eq.Tensor, column, constant(node, torch.arange(classes, dtype=dtype_of(x)), "classes"))
     return call(node, aten._to_copy.default, same, dtype=dtype_of(node))
@@ -212,12 +210,6 @@ def _index_put(node: fx.Node) -> fx.Node | None:
     mask = indices[0]
     mask = reshaped(node, mask, [*shape_of(mask), *[1] * (len(shape_of(x)) - len(shape_of(mask)))])
     return call(node, aten.where.self, mask, reshaped(node, value, []), x)
-
-
-def _source(node: fx.Node) -> fx.Node:
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
-    return x
 
 
 _RULES: dict[object, Rule] = {

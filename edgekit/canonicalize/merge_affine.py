@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 
 from edgekit.canonicalize.rewriting import calls, only_user
-from edgekit.graph import call, constant, constant_value, dtype_of, is_call, shape_of, substitute
+from edgekit.graph import aten, call, constant, constant_value, dtype_of, is_call, shape_of, substitute
 
-aten = torch.ops.aten
 _ADD, _SUB, _MUL, _DIV = aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor
 
 

@@ -7,14 +7,11 @@ Result: ``reshape(x, b)``; ``permute(x, p∘q)``; a ``mean`` that keeps them; ``
 
 from __future__ import annotations
 
-import torch
 from torch import fx
 
-from edgekit.canonicalize.rewriting import broadcast, calls, permuted
+from edgekit.canonicalize.rewriting import broadcast, calls, permuted, source
 from edgekit.canonicalize.vocabulary import BINARY, TERNARY
-from edgekit.graph import call, is_call, shape_of, substitute
-
-aten = torch.ops.aten
+from edgekit.graph import aten, call, is_call, shape_of, substitute
 
 
 def merge_moves(graph: fx.Graph) -> None:
@@ -28,22 +25,15 @@ def merge_moves(graph: fx.Graph) -> None:
 
 
 def _merge_permute(node: fx.Node) -> None:
-    x, order = node.args[0], list(node.args[1])  # type: ignore[arg-type]
-    assert isinstance(x, fx.Node)
-    if is_call(x, aten.permute.default):
-        inner = x.args[1]
-        x, order = x.args[0], [inner[d] for d in order]  # type: ignore
-    assert isinstance(x, fx.Node)
-    if x is not node.args[0]:
-        substitute(node, permuted(node, x, order))
+    inner, order = source(node), node.args[1]
+    if is_call(inner, aten.permute.default):
+        substitute(node, permuted(node, source(inner), [inner.args[1][d] for d in order]))  # type: ignore
 
 
 def _merge_reshape(node: fx.Node) -> None:
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
+    x = source(node)
     while is_call(x, aten.reshape.default):
-        x = x.args[0]
-        assert isinstance(x, fx.Node)
+        x = source(x)
     if shape_of(x) == shape_of(node):
         node.replace_all_uses_with(x)
         node.graph.erase_node(node)
@@ -60,9 +50,7 @@ def _restores(node: fx.Node, x: fx.Node) -> bool:
     """Whether a reshape puts back exactly the dimensions that its operand, a reduction, dropped."""
     if not is_call(x, *_REDUCTIONS) or x.args[2] or len(x.users) != 1:
         return False
-    source = x.args[0]
-    assert isinstance(source, fx.Node)
-    return shape_of(node) == tuple(1 if d in x.args[1] else s for d, s in enumerate(shape_of(source)))  # type: ignore
+    return shape_of(node) == tuple(1 if d in x.args[1] else s for d, s in enumerate(shape_of(source(x))))  # type: ignore
 
 
 def _drop_expands(node: fx.Node) -> None:
@@ -70,8 +58,7 @@ def _drop_expands(node: fx.Node) -> None:
     for operand in node.all_input_nodes:
         if not is_call(operand, aten.expand.default):
             continue
-        source = operand.args[0]
-        assert isinstance(source, fx.Node)
-        shapes = [shape_of(source) if a is operand else shape_of(a) for a in node.args if isinstance(a, fx.Node)]
+        small = source(operand)
+        shapes = [shape_of(small) if a is operand else shape_of(a) for a in node.args if isinstance(a, fx.Node)]
         if broadcast(*shapes) == shape_of(node):
-            node.replace_input_with(operand, source)
+            node.replace_input_with(operand, small)

@@ -13,15 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import torch
 from torch import fx
 
 from edgekit.canonicalize.indexing import part
 from edgekit.canonicalize.pooling import padded
 from edgekit.canonicalize.rewriting import calls, only_user
-from edgekit.graph import call, is_call, shape_of, substitute
+from edgekit.graph import aten, call, is_call, shape_of, substitute
 
-aten = torch.ops.aten
 _PAD = aten.pad.default
 
 
@@ -84,11 +82,7 @@ def _convolution_pads(layer: fx.Node, value: object, extra: list[int]) -> bool:
 
 def _average_pads(layer: fx.Node, value: object, extra: list[int]) -> bool:
     """An average counts its padding only if told so, and may not have rounded its size up."""
-    return value == 0 and (bool(layer.args[5]) or not any(layer.args[3])) and not layer.args[4] and _counts(layer) and _fits(layer, extra)  # type: ignore
-
-
-def _counts(layer: fx.Node) -> bool:
-    return bool(layer.args[5])
+    return value == 0 and bool(layer.args[5]) and not layer.args[4] and _fits(layer, extra)
 
 
 def _maximum_pads(layer: fx.Node, value: object, extra: list[int]) -> bool:

@@ -7,7 +7,6 @@ Result: inputs, constants and casts in int32 and float32. Positions that ``argma
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import torch
@@ -15,9 +14,7 @@ from torch import Tensor, fx
 from torch.utils._pytree import tree_map
 
 from edgekit.canonicalize.rewriting import calls
-from edgekit.graph import call, constant, constant_value, infer
-
-aten = torch.ops.aten
+from edgekit.graph import aten, call, constant, constant_value, infer
 
 NARROW = {torch.int64: torch.int32, torch.int16: torch.int32, torch.float64: torch.float32,
           torch.float16: torch.float32, torch.bfloat16: torch.float32}  # fmt: skip
@@ -67,9 +64,7 @@ def _reinfer(graph: fx.Graph) -> None:
         if node.target is aten._to_copy.default and node.meta["val"].dtype == node.args[0].meta["val"].dtype:  # type: ignore[union-attr]
             node.replace_all_uses_with(node.args[0])  # type: ignore[arg-type]
             graph.erase_node(node)
-        elif (isinstance(node.meta["val"], Tensor) and node.meta["val"].dtype in NARROW and node.target is not operator.getitem) or (
-            node.target is operator.getitem and _is_wide(node.meta["val"])
-        ):
+        elif isinstance(node.meta["val"], Tensor) and node.meta["val"].dtype in NARROW:
             _cast_after(node)
 
 

@@ -13,11 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, calls, overloads, place
+from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, calls, optional, overloads, place, source
 from edgekit.errors import LoadError
-from edgekit.graph import argument, call, constant, constant_value, shape_of, substitute
-
-aten = torch.ops.aten
+from edgekit.graph import argument, aten, call, constant, constant_value, shape_of, substitute
 
 _WITH_STATISTICS = overloads(
     "native_layer_norm native_group_norm _native_batch_norm_legit_no_training native_batch_norm cudnn_batch_norm _native_batch_norm_legit"
@@ -35,7 +33,7 @@ def normalizations(graph: fx.Graph) -> None:
 
 
 def _batch_norm(node: fx.Node) -> fx.Node:
-    training = _flag(node, "training") or _flag(node, "train")
+    training = optional(node, "training", default=False) or optional(node, "train", default=False)
     mean, variance = (constant_value(argument(node, name)) for name in ("running_mean", "running_var"))
     if training or mean is None or variance is None:
         raise LoadError(
@@ -49,8 +47,7 @@ def _batch_norm(node: fx.Node) -> fx.Node:
     scale = scale if gamma is None else scale * gamma.double()
     shift = -mean.double() * scale
     shift = shift if beta is None else shift + beta.double()
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
+    x = source(node)
     scaled = call(node, aten.mul.Tensor, x, _per_channel(node, scale, x, "scale"))
     return call(node, aten.add.Tensor, scaled, _per_channel(node, shift, x, "shift"))
 
@@ -58,13 +55,6 @@ def _batch_norm(node: fx.Node) -> fx.Node:
 def _per_channel(node: fx.Node, values: Tensor, x: fx.Node, name: str) -> fx.Node:
     rank = len(shape_of(x))
     return constant(node, values.to(x.meta["val"].dtype).reshape(-1, *[1] * (rank - 2)), f"{node.name}_{name}")
-
-
-def _flag(node: fx.Node, name: str) -> bool:
-    try:
-        return bool(argument(node, name))
-    except KeyError:
-        return False
 
 
 def _layer_norm(node: fx.Node) -> fx.Node:

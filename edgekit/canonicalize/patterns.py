@@ -14,12 +14,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import fx
 
-from edgekit.graph import constant_value, is_call
-
-aten = torch.ops.aten
+from edgekit.graph import aten, constant_value, is_call
 
 _COMMUTATIVE = (aten.add.Tensor, aten.mul.Tensor, aten.minimum.default, aten.maximum.default)
 

@@ -10,14 +10,11 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import torch
 from torch import fx
 
 from edgekit.canonicalize.indexing import part
-from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, calls, overloads, reshaped
-from edgekit.graph import argument, call, shape_of, substitute
-
-aten = torch.ops.aten
+from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, calls, overloads, reshaped, source
+from edgekit.graph import argument, aten, call, shape_of, substitute
 
 
 def pooling(graph: fx.Graph) -> None:
@@ -39,11 +36,9 @@ def pair(values: int | list[int], rank: int = 2) -> list[int]:
 def _image(node: fx.Node, x: fx.Node) -> fx.Node:
     """A batch of images: sequences get a height of 1, a single image a batch."""
     shape = shape_of(x)
-    return (
-        reshaped(node, x, [*shape[:-1], 1, shape[-1]])
-        if "1d" in str(node.target)
-        else reshaped(node, x, [1] * (4 - len(shape)) + list(shape))
-    )
+    if "1d" in str(node.target):
+        return reshaped(node, x, [*shape[:-1], 1, shape[-1]])
+    return reshaped(node, x, [1] * (4 - len(shape)) + list(shape))
 
 
 def _widen(node: fx.Node, values: int | list[int], neutral: int) -> list[int]:
@@ -106,8 +101,7 @@ def _adaptive(reduction: Any, pool: Any) -> Rule:
 
 def _upsample(node: fx.Node) -> fx.Node | None:
     """Sizes are static; what is kept of scale factors is what they did to the sampling grid."""
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
+    x = source(node)
     nearest = "nearest" in str(node.target)
     image, size = _image(node, x), shape_of(node)[2:]
     size = (1, *size) if "1d" in str(node.target) else size
@@ -130,8 +124,7 @@ def _given_factors(node: fx.Node) -> list[float] | None:
 
 
 def _pad(node: fx.Node) -> fx.Node:
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
+    x = source(node)
     pads = list(node.args[1])  # type: ignore[arg-type]
     name = node.target._schema.name  # type: ignore[union-attr]
     mode = "reflect" if "reflect" in name else "replicate" if "replic" in name else "constant"

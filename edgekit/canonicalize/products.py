@@ -14,9 +14,7 @@ from torch import Tensor, fx
 
 from edgekit.canonicalize.elementwise import binary
 from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, overloads, permuted, reshaped
-from edgekit.graph import call, constant, constant_value, dtype_of, shape_of
-
-aten = torch.ops.aten
+from edgekit.graph import aten, call, constant, constant_value, dtype_of, shape_of
 
 
 def products(graph: fx.Graph) -> None:

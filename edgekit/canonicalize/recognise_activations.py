@@ -12,14 +12,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from torch import fx
 
 from edgekit.canonicalize.patterns import Hole, match
 from edgekit.canonicalize.rewriting import sweep
-from edgekit.graph import call, dtype_of, shape_of, substitute
+from edgekit.graph import aten, call, dtype_of, shape_of, substitute
 
-aten = torch.ops.aten
 _add, _mul, _div, _tanh, _erf = aten.add.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.tanh.default, aten.erf.default
 
 X = Hole()

@@ -7,13 +7,11 @@ Result: ``upsample_nearest2d``, between permutes if the image is channels-last.
 
 from __future__ import annotations
 
-import torch
 from torch import fx
 
 from edgekit.canonicalize.rewriting import calls, only_user, permuted, sweep
-from edgekit.graph import call, is_call, shape_of, substitute
+from edgekit.graph import aten, call, is_call, shape_of, substitute
 
-aten = torch.ops.aten
 Shape = tuple[int, ...]
 
 

@@ -15,10 +15,8 @@ import torch
 from torch import fx
 
 from edgekit.canonicalize.elementwise import binary, operand
-from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, calls, non_negative, overloads, reshaped
-from edgekit.graph import argument, call, dtype_of, shape_of, substitute
-
-aten = torch.ops.aten
+from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, calls, non_negative, optional, overloads, reshaped, source
+from edgekit.graph import aten, call, dtype_of, shape_of, substitute
 
 
 def reductions(graph: fx.Graph) -> None:
@@ -36,28 +34,19 @@ def dimensions(x: fx.Node, dims: int | Sequence[int] | None) -> list[int]:
     return sorted(non_negative(d, rank) for d in ([dims] if isinstance(dims, int) else dims))
 
 
-def _optional(node: fx.Node, name: str, default: Any) -> Any:
-    try:
-        return argument(node, name)
-    except KeyError:
-        return default
-
-
 def _reduce(target: Any) -> Rule:
     def rule(node: fx.Node) -> fx.Node:
-        x = node.args[0]
-        assert isinstance(x, fx.Node)
-        keep = _optional(node, "keepdim", False)
+        x = source(node)
+        keep = optional(node, "keepdim", False)
         cast = operand(node, x, dtype_of(node))
-        dims = dimensions(x, _optional(node, "dim", None))
+        dims = dimensions(x, optional(node, "dim", None))
         return call(node, target, cast, dims[0] if target is aten.prod.dim_int else dims, keep)
 
     return rule
 
 
 def _prod(node: fx.Node) -> fx.Node:
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
+    x = source(node)
     flat = reshaped(node, operand(node, x, dtype_of(node)), [x.meta["val"].numel()])
     return call(node, aten.prod.dim_int, flat, 0, False)
 
@@ -89,11 +78,10 @@ def _argmax(node: fx.Node) -> fx.Node:
 
 def _variance(node: fx.Node) -> fx.Node:
     """The mean of squared deviations, times n / (n - correction)."""
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
-    dims, keep = dimensions(x, _optional(node, "dim", None)), _optional(node, "keepdim", False)
-    unbiased = _optional(node, "unbiased", True)
-    correction = _optional(node, "correction", 1 if unbiased else 0)
+    x = source(node)
+    dims, keep = dimensions(x, optional(node, "dim", None)), optional(node, "keepdim", False)
+    unbiased = optional(node, "unbiased", True)
+    correction = optional(node, "correction", 1 if unbiased else 0)
     correction = 1 if correction is None else correction
     count = torch.Size(shape_of(x)[d] for d in dims).numel()
     dtype = dtype_of(node)
@@ -106,11 +94,10 @@ def _variance(node: fx.Node) -> fx.Node:
 
 def _vector_norm(node: fx.Node) -> fx.Node | None:
     """The 1-, 2- and maximum norm."""
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
-    order = _optional(node, "ord", _optional(node, "p", 2))
+    x = source(node)
+    order = optional(node, "ord", optional(node, "p", 2))
     order = 2 if order is None else order
-    dims, keep = dimensions(x, _optional(node, "dim", None)), _optional(node, "keepdim", False)
+    dims, keep = dimensions(x, optional(node, "dim", None)), optional(node, "keepdim", False)
     if order == 2:
         return call(
             node, aten.sqrt.default, call(node, aten.sum.dim_IntList, binary(node, aten.mul.Tensor, x, x, dtype_of(node)), dims, keep)
@@ -121,8 +108,7 @@ def _vector_norm(node: fx.Node) -> fx.Node | None:
 
 
 def _cumsum(node: fx.Node) -> fx.Node:
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
+    x = source(node)
     return call(node, aten.cumsum.default, operand(node, x, dtype_of(node)), non_negative(node.args[1], len(shape_of(x))))  # type: ignore[arg-type]
 
 

@@ -13,9 +13,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from edgekit.graph import argument, call, module_path, substitute
-
-aten = torch.ops.aten
+from edgekit.graph import argument, aten, call, module_path, substitute
 
 Rewrite = Callable[[fx.Graph], None]
 """Edits a graph in place."""
@@ -64,6 +62,21 @@ def only_user(node: fx.Node) -> fx.Node | None:
 def arguments(node: fx.Node) -> tuple[Any, ...]:
     """All arguments of an ATen call in schema order, defaults filled in."""
     return tuple(argument(node, a.name) for a in node.target._schema.arguments)  # type: ignore[union-attr]
+
+
+def optional(node: fx.Node, name: str, default: Any) -> Any:
+    """An argument that not every overload of a call has."""
+    try:
+        return argument(node, name)
+    except KeyError:
+        return default
+
+
+def source(node: fx.Node) -> fx.Node:
+    """The first operand of a call: what most calls compute from."""
+    x = node.args[0]
+    assert isinstance(x, fx.Node)
+    return x
 
 
 def rename(node: fx.Node, target: Any, *args: Any, **kwargs: Any) -> None:

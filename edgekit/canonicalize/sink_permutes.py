@@ -23,9 +23,7 @@ from torch import Tensor, fx
 
 from edgekit.canonicalize.rewriting import sweep
 from edgekit.canonicalize.vocabulary import BINARY, POINTWISE, REDUCTION, TERNARY
-from edgekit.graph import call, constant, constant_value, shape_of
-
-aten = torch.ops.aten
+from edgekit.graph import aten, call, constant, constant_value, shape_of
 
 Order = tuple[int, ...]
 View = tuple[fx.Node, Order]
@@ -71,7 +69,7 @@ class _Sinking:
             if node.op == "placeholder":
                 self._enter(node)
             elif node.op == "output":
-                node.args = fx.node.map_arg(node.args, functools.partial(self._value, before=node))
+                node.args = fx.node.map_arg(node.args, functools.partial(self.materialized, before=node))
             elif node.op == "call_function":
                 self._visit(node)
 
@@ -86,7 +84,7 @@ class _Sinking:
 
     def _visit(self, node: fx.Node) -> None:
         if node.target is aten.permute.default:
-            base, order = self._view(node.args[0])
+            base, order = self.view(node.args[0])
             self.views[node] = (base, tuple(order[d] for d in node.args[1]))  # type: ignore
             return
         rebuilt = None
@@ -95,7 +93,7 @@ class _Sinking:
         if rebuilt is not None:
             self.views[node] = rebuilt
             return
-        value = functools.partial(self._value, before=node)
+        value = functools.partial(self.materialized, before=node)
         node.args = fx.node.map_arg(node.args, value)
         node.kwargs = fx.node.map_arg(node.kwargs, value)
 
@@ -104,14 +102,15 @@ class _Sinking:
         rebuild = _REBUILD.get(node.target)
         return None if rebuild is None else rebuild(self, node)
 
-    def _view(self, node: Any) -> View:
+    def view(self, node: Any) -> View:
+        """The base and the order that give a value; itself, where it is no view."""
         return self.views.get(node) or (node, tuple(range(len(shape_of(node)))))
 
     def _is_permuted(self, node: fx.Node) -> bool:
         order = self.views[node][1] if node in self.views else ()
         return list(order) != sorted(order)
 
-    def _value(self, node: fx.Node, before: fx.Node) -> fx.Node:
+    def materialized(self, node: fx.Node, before: fx.Node) -> fx.Node:
         """The value itself, made from its base where it has to be."""
         if node not in self.views:
             return node
@@ -120,7 +119,7 @@ class _Sinking:
     def cheapest_order(self, operands: list[fx.Node], rank: int) -> Order | None:
         """The order in which fewest elements must be permuted anew; a permuted one on a tie; None if it is the identity."""
         identity = tuple(range(rank))
-        orders = {self._view(o)[1] for o in operands if len(shape_of(o)) == rank and self._is_permuted(o)}
+        orders = {self.view(o)[1] for o in operands if len(shape_of(o)) == rank and self._is_permuted(o)}
         computed = [o for o in operands if constant_value(o) is None]
         costs = {order: sum(self._cost(o, order) for o in computed) for order in (*sorted(orders), identity)}
         best = min(costs, key=lambda order: (costs[order], order == identity))
@@ -135,7 +134,7 @@ class _Sinking:
 
     def _conversion(self, operand: fx.Node, order: Order) -> tuple[fx.Node | None, Order]:
         """The base to permute, and how, to read `operand` in this order. The base is None where it must first gain dimensions."""
-        base, own = self._view(operand)
+        base, own = self.view(operand)
         back = inverse(order)
         if len(own) == len(order):
             return base, tuple(own[d] for d in back)
@@ -153,7 +152,7 @@ class _Sinking:
             return constant(before, wide.permute(back), str(operand.target))
         base, combined = self._conversion(operand, order)
         if base is None:
-            here = self._value(operand, before)
+            here = self.materialized(operand, before)
             base = call(before, aten.reshape.default, here, [1] * (rank - len(shape_of(here))) + list(shape_of(here)), like=operand)
             combined = back
         return self._made(base, combined, before, like=operand)
@@ -198,15 +197,15 @@ def _concatenate(pass_: _Sinking, node: fx.Node) -> View | None:
 
 
 def _along_one(pass_: _Sinking, node: fx.Node) -> View | None:
-    base, order = pass_._view(node.args[0])
+    base, order = pass_.view(node.args[0])
     dim: int = node.args[1]  # type: ignore[assignment]
-    rest = fx.node.map_arg(node.args[2:], lambda n: pass_._value(n, node))
+    rest = fx.node.map_arg(node.args[2:], lambda n: pass_.materialized(n, node))
     return _rebuilt(node, order, base, order[dim], *rest)
 
 
 def _reduce(pass_: _Sinking, node: fx.Node) -> View | None:
     """Dimensions are renamed; where they vanish, those that stay keep their order among themselves."""
-    base, order = pass_._view(node.args[0])
+    base, order = pass_.view(node.args[0])
     given: list[int] | int = node.args[1]  # type: ignore[assignment]
     dims = [given] if isinstance(given, int) else given
     renamed = sorted(order[d] for d in dims)
@@ -220,14 +219,14 @@ def _reduce(pass_: _Sinking, node: fx.Node) -> View | None:
 
 
 def _flip(pass_: _Sinking, node: fx.Node) -> View | None:
-    base, order = pass_._view(node.args[0])
+    base, order = pass_.view(node.args[0])
     dims: list[int] = node.args[1]  # type: ignore[assignment]
     return _rebuilt(node, order, base, sorted(order[d] for d in dims))
 
 
 def _sized(pass_: _Sinking, node: fx.Node) -> View | None:
     """``expand`` and ``repeat``: a number a dimension."""
-    base, order = pass_._view(node.args[0])
+    base, order = pass_.view(node.args[0])
     sizes: list[int] = list(node.args[1])  # type: ignore[arg-type]
     if len(sizes) != len(order):
         return None
@@ -236,7 +235,7 @@ def _sized(pass_: _Sinking, node: fx.Node) -> View | None:
 
 def _pad(pass_: _Sinking, node: fx.Node) -> View | None:
     """Pads are listed from the last dimension; modes other than constant must keep to the trailing ones."""
-    base, order = pass_._view(node.args[0])
+    base, order = pass_.view(node.args[0])
     pads: list[int] = list(node.args[1])  # type: ignore[arg-type]
     rank = len(order)
     by_dim = {order[rank - 1 - i]: pads[2 * i : 2 * i + 2] for i in range(len(pads) // 2)}

@@ -9,10 +9,8 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, non_negative, overloads, permuted, reshaped
-from edgekit.graph import argument, call, constant, dtype_of, shape_of
-
-aten = torch.ops.aten
+from edgekit.canonicalize.rewriting import Rule, apply_rules, arguments, non_negative, overloads, permuted, reshaped, source
+from edgekit.graph import argument, aten, call, constant, dtype_of, shape_of
 
 _RESHAPES = overloads(
     "view reshape _unsafe_view flatten.using_ints unflatten.int squeeze squeeze.dim squeeze.dims unsqueeze view_as reshape_as ravel"
@@ -30,12 +28,12 @@ def views(graph: fx.Graph) -> None:
 
 
 def _reshape(node: fx.Node) -> fx.Node:
-    return reshaped(node, _source(node), shape_of(node))
+    return reshaped(node, source(node), shape_of(node))
 
 
 def _permute(node: fx.Node) -> fx.Node:
     """Ask the call itself: a tensor of distinct sizes tells where each dimension goes."""
-    x = _source(node)
+    x = source(node)
     probe = torch.empty(tuple(range(2, 2 + len(shape_of(x)))), device="meta")
     assert callable(node.target)
     order = [size - 2 for size in node.target(probe, *node.args[1:], **node.kwargs).shape]
@@ -43,13 +41,13 @@ def _permute(node: fx.Node) -> fx.Node:
 
 
 def _expand(node: fx.Node) -> fx.Node:
-    x, sizes = _source(node), list(shape_of(node))
+    x, sizes = source(node), list(shape_of(node))
     return x if list(shape_of(x)) == sizes else call(node, aten.expand.default, x, sizes)
 
 
 def _repeat(node: fx.Node) -> fx.Node:
     """``repeat`` with one count a dimension of its operand; all ones is nothing."""
-    x, counts = _source(node), list(arguments(node)[1])
+    x, counts = source(node), list(arguments(node)[1])
     rank = max(len(shape_of(x)), len(counts))
     counts = [1] * (rank - len(counts)) + counts
     x = reshaped(node, x, [1] * (rank - len(shape_of(x))) + list(shape_of(x)))
@@ -58,7 +56,7 @@ def _repeat(node: fx.Node) -> fx.Node:
 
 def _repeat_interleave(node: fx.Node) -> fx.Node:
     """Each element some times in a row: a new dimension, expanded and merged."""
-    x, count, dim = _source(node), argument(node, "repeats"), argument(node, "dim")
+    x, count, dim = source(node), argument(node, "repeats"), argument(node, "dim")
     shape = list(shape_of(x)) if dim is not None else [x.meta["val"].numel()]
     dim = non_negative(dim or 0, len(shape))
     split = reshaped(node, x, [*shape[: dim + 1], 1, *shape[dim + 1 :]])
@@ -67,7 +65,7 @@ def _repeat_interleave(node: fx.Node) -> fx.Node:
 
 
 def _channel_shuffle(node: fx.Node) -> fx.Node:
-    x, groups = _source(node), argument(node, "groups")
+    x, groups = source(node), argument(node, "groups")
     batch, channels, *rest = shape_of(x)
     grouped = reshaped(node, x, [batch, groups, channels // groups, *rest])
     swapped = permuted(node, grouped, [0, 2, 1, *range(3, 3 + len(rest))])
@@ -84,12 +82,6 @@ def _fill(node: fx.Node) -> fx.Node | None:
     shape = shape_of(node)
     splat = constant(node, torch.full([1] * len(shape), value, dtype=dtype_of(node)), "fill")
     return splat if set(shape) <= {1} else call(node, aten.expand.default, splat, list(shape))
-
-
-def _source(node: fx.Node) -> fx.Node:
-    x = node.args[0]
-    assert isinstance(x, fx.Node)
-    return x
 
 
 _RULES: dict[object, Rule] = {

@@ -18,13 +18,13 @@ from edgekit.conversion import ConversionWarning, convert
 from edgekit.conversion.pipeline import default_folder
 from edgekit.data import Samples
 from edgekit.errors import ConversionError, DataError, UsageError
+from edgekit.graph import aten
 from edgekit.plugins import RunRequest
 from edgekit.recipe import Recipe
 from edgekit.testing.fake_target import fake_target
 from edgekit.testing.graphs import graph_of
 from edgekit_runtimes.fake import FakeRuntime
 
-aten = torch.ops.aten
 INT8 = Recipe("int8", (Quantize("w8a8", calibration="minmax"),))
 FLOAT = Recipe("float32")
 

@@ -16,11 +16,11 @@ from edgekit import progress
 from edgekit.conversion import ConversionWarning, convert, convert_all
 from edgekit.data import Samples
 from edgekit.errors import ConversionError, DataError, LoadError, UsageError
+from edgekit.graph import aten
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
 from edgekit.testing.graphs import graph_of
 
-aten = torch.ops.aten
 TARGET = """
 schema = "edgekit.target/1"
 name = "{name}"

@@ -4,9 +4,9 @@ import torch
 
 from edgekit.conversion.expected import UNSTABLE, distance
 from edgekit.conversion.tolerance import expect
+from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
 
-aten = torch.ops.aten
 X = {"x0": np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)}
 
 

@@ -10,11 +10,10 @@ from edgekit import plugins
 from edgekit.compress.quantize import Quantize
 from edgekit.conversion import ConversionWarning, convert
 from edgekit.errors import DataError, UsageError
+from edgekit.graph import aten
 from edgekit.recipe import Recipe
 from edgekit.testing.fake_target import fake_target
 from edgekit.testing.graphs import graph_of
-
-aten = torch.ops.aten
 
 
 def graph():

@@ -9,12 +9,12 @@ import torch
 
 from edgekit.conversion import convert
 from edgekit.errors import DataError, GateFailed, UsageError
+from edgekit.graph import aten
 from edgekit.recipe import Recipe
 from edgekit.testing.graphs import graph_of
 from edgekit.verification import verify, verify_all
 from edgekit.verification.layers import _nearest, _scaled_back
 
-aten = torch.ops.aten
 INT8 = Recipe.from_toml(
     'schema = "edgekit.recipe/1"\nname = "int8"\n[[passes]]\npass = "quantize"\nscheme = "w8a8"\ncalibration = "minmax"\n'
 )

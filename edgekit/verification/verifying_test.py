@@ -10,13 +10,13 @@ from edgekit.compress.quantize import Quantize
 from edgekit.conversion import convert
 from edgekit.data import Samples
 from edgekit.errors import DataError, GateFailed, UsageError
+from edgekit.graph import aten
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
 from edgekit.testing.fake_target import fake_target
 from edgekit.testing.graphs import graph_of
 from edgekit.verification import verify
 
-aten = torch.ops.aten
 INT8 = Recipe("int8", (Quantize("w8a8", calibration="minmax"),))
 HALVED = Preprocess(scale=0.5)
 
