@@ -16,6 +16,7 @@ from edgekit.errors import UsageError
 from edgekit.ordering import check_order
 from edgekit.recipe import Pass, Recipe, pass_class
 from edgekit.schemes import SCHEMES, parse_scheme
+from edgekit.wording import suggestion
 
 
 def int8() -> Recipe:
@@ -187,7 +188,7 @@ def _found(which: str | Path) -> Recipe:
         static = parse_scheme(name).static
     except UsageError:
         raise UsageError(
-            f"unknown recipe {name!r}",
+            f"unknown recipe {name!r}" + suggestion(name, PRESETS),
             accepted=[*PRESETS, *(s for s in SCHEMES if s not in PRESETS), "a path to your own .toml"],
             next_step="edgekit recipes",
         ) from None

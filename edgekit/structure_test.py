@@ -19,7 +19,7 @@ SOURCES = {"edgekit": ROOT / "edgekit", "edgekit_converters": ROOT / "converters
 
 NOUNS = {"artifact", "constraints", "counting", "data", "devices", "digests", "documenting", "documents", "errors", "gains", "graph",
          "graphfile", "ops", "nursery", "onnxfile", "ordering", "plugins", "preprocess", "progress", "recipe", "recipes", "resizing",
-         "schemas", "schemes", "sensing", "sizes", "staging", "targets", "tensors", "timing", "worker"}  # fmt: skip
+         "schemas", "schemes", "sensing", "sizes", "staging", "targets", "tensors", "timing", "wording", "worker"}  # fmt: skip
 LAYERS = [
     NOUNS,
     {"loading"},

@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 import edgekit
+from edgekit.wording import suggestion
 
 COMMANDS = (
     "convert",
@@ -54,10 +55,8 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's own, and name the nearest command for a mistyped one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else f" Commands: {', '.join(COMMANDS)}."))
+            near = suggestion(args[0], COMMANDS)
+            ctx.fail(f"No such command {args[0]!r}" + (near or f". Commands: {', '.join(COMMANDS)}."))
         return super().resolve_command(ctx, args)
 
 

@@ -127,12 +127,14 @@ def test_json_is_one_versioned_document(capfd, arguments):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["convrt"], "Did you mean 'convert'?"),
+        (["convrt"], "did you mean 'convert'?"),
         (["convert"], "MODEL"),
         (["convert", "m.keras", "--dim", "x=3"], "NAME:AXIS=SIZE"),
         (["convert", "m.keras", "--mean", "a,b"], "comma-separated"),
         (["convert", "m.keras", "--no-such-option"], "--no-such-option"),
         (["targets", "nope"], "unknown target 'nope'"),
+        (["targets", "andriod"], "did you mean 'android'?"),
+        (["recipes", "palletize8"], "did you mean 'palettize8'?"),
         (["recipes", "nope"], "unknown recipe 'nope'"),
     ],
 )

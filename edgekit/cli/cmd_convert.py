@@ -17,6 +17,7 @@ from edgekit.cli.process import importing
 from edgekit.cli.section import option, section
 from edgekit.cli.shrinking import Shrinking, gains_of, shrinking_options
 from edgekit.cli.sources import TRUST, WEIGHTS
+from edgekit.wording import plural
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
@@ -212,7 +213,7 @@ def _summary(artifact: Artifact) -> list[Any]:
         for label, text in gain_rows(gains):
             table.add_row(Text(label, "yellow" if label == "no measured gain" else ""), Text(text))
     concessions = [Text(f"  - {note}") for note in m.notes]
-    return [table, *([Text(f"{len(m.notes)} concessions:", "yellow"), *concessions] if concessions else [])]
+    return [table, *([Text(f"{plural(len(m.notes), 'concession')}:", "yellow"), *concessions] if concessions else [])]
 
 
 def _timing_table(seconds: dict[str, float]) -> Any:

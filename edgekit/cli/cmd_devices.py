@@ -53,7 +53,7 @@ def _list(terminal: Terminal, names: tuple[str, ...]) -> int:
         terminal.show("")
     for missing, step in steps:
         lacking = ", ".join(device.address for device in found if (device.missing, device.next_step) == (missing, step))
-        terminal.show(f"{lacking}: missing is {missing}" + (f"\n  next: {step}" if step else ""))
+        terminal.show(f"{lacking}: {missing}" + (f"\n  next: {step}" if step else ""))
     return 0
 
 

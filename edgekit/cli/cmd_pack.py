@@ -10,6 +10,7 @@ import click
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.measuring import label_table
+from edgekit.wording import plural
 
 if TYPE_CHECKING:
     from edgekit.packing import Packed
@@ -61,7 +62,7 @@ def _facts(packed: Packed) -> list[tuple[str, str]]:
     coded = ", ".join(f"{size:,} as they are" if method == "stored" else f"{size:,} in {method}" for method, size in parts)
     if "Zstandard" in packed.methods:
         coded += " (smaller here than edgekit's own coding; --portable keeps to that)"
-    files = f"{len(packed.files)} file{'s' * (len(packed.files) != 1)}, {packed.plain_bytes:,} bytes"
+    files = f"{plural(len(packed.files), 'file')}, {packed.plain_bytes:,} bytes"
     return [
         ("pack", f"{packed.path}, {packed.bytes:,} bytes: {packed.ratio:.2f} times smaller than what it holds"),
         ("holds", files),

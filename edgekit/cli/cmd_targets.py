@@ -49,14 +49,17 @@ def _detail(target: Target) -> object:
 
     table = Table(box=None, show_header=False)
     for key, value in _as_data(target).items():
-        table.add_row(key.replace("_", " "), _words(value))
+        if value not in (None, [], {}):  # what it does not demand is no row
+            table.add_row(key.replace("_", " "), _words(value))
     return table
 
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_words(item)}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _as_data(target: Target) -> dict[str, Any]:

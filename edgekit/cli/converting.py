@@ -17,6 +17,7 @@ from edgekit.cli.process import importing
 from edgekit.cli.shrinking import Shrinking, gains_of
 from edgekit.cli.terminal import Terminal
 from edgekit.errors import UsageError
+from edgekit.wording import plural
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
@@ -161,7 +162,7 @@ def _concessions(done: Conversions) -> list[Any]:
             makers.setdefault(note, []).append(target)
     everyone = len(done.artifacts)
     lines = [Text(f"  - {'all' if len(who) == everyone > 1 else ', '.join(who)}: {note}") for note, who in makers.items()]
-    return ["", Text(f"{len(makers)} concessions:", "yellow"), *lines] if makers else []
+    return ["", Text(f"{plural(len(makers), 'concession')}:", "yellow"), *lines] if makers else []
 
 
 def _timing_table(seconds: Mapping[str, Mapping[str, float]]) -> Any:

@@ -17,8 +17,8 @@ from edgekit.testing.scripted_runtime import launch, noisy
 
 FOUND = [
     Found("adb:X", "Pixel 8"),
-    Found("qemu:cortex-a53", "emulated arm64 board", False, True, "the package qemu-user", "apt-get install qemu-user"),
-    Found("qemu:cortex-a76", "emulated arm64 board", False, True, "the package qemu-user", "apt-get install qemu-user"),
+    Found("qemu:cortex-a53", "emulated arm64 board", False, True, "the package qemu-user is not installed", "apt-get install qemu-user"),
+    Found("qemu:cortex-a76", "emulated arm64 board", False, True, "the package qemu-user is not installed", "apt-get install qemu-user"),
 ]
 
 
@@ -37,7 +37,7 @@ def test_the_list(few, capfd):
     out = capfd.readouterr().out
     assert "adb:X" in out and "Pixel 8" in out
     assert out.count("apt-get install qemu-user") == 1, "what several lack is said once"
-    assert "qemu:cortex-a53, qemu:cortex-a76: missing is the package qemu-user" in out
+    assert "qemu:cortex-a53, qemu:cortex-a76: the package qemu-user is not installed" in out
 
 
 def test_the_list_as_data(few, capfd):

@@ -158,8 +158,8 @@ class Found:
         description: What it is, in a few words.
         ready: Whether it can be used now.
         emulated: Whether it is an emulator.
-        missing: What it lacks, if not ready.
-        next_step: The command that gives it that.
+        missing: What it lacks, if not ready, as a clause: ``no device is attached``.
+        next_step: The command, or what else, that gives it that.
     """
 
     address: str

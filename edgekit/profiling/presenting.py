@@ -9,6 +9,7 @@ from edgekit.profiling.comparing import Comparison
 from edgekit.profiling.counted import CountedProfile
 from edgekit.profiling.gate import Regression
 from edgekit.profiling.profiles import OpRow, Profile
+from edgekit.wording import plural
 
 Rows = list[tuple[str, str]]
 
@@ -19,11 +20,11 @@ def rows(profile: Profile) -> Rows:
     runner = profile.runner
     table = [
         ("model", f"{profile.model['name']} ({size(profile.model['bytes'])})"),
-        ("ran on", f"{_place(profile)}, {runner.version}, {runner.delegate}, {_plural(runner.threads, 'thread')}"),
+        ("ran on", f"{_place(profile)}, {runner.version}, {runner.delegate}, {plural(runner.threads, 'thread')}"),
         ("latency (median)", f"{duration(latency.median_ms)}  [{duration(latency.low_ms)} to {duration(latency.high_ms)}]"),
         ("percentiles", ", ".join(f"p{p} {duration(v)}" for p, v in _percentiles(profile) if v is not None) or "too few samples"),
         ("fastest, mean", f"{duration(latency.min_ms)}, {duration(latency.mean_ms)}"),
-        ("samples", f"{latency.samples} in {_plural(len(profile.launches), 'launch', 'launches')}"),
+        ("samples", f"{latency.samples} in {plural(len(profile.launches), 'launch', 'launches')}"),
         ("variation", f"{_share(latency.variation)} between runs, {_share(latency.launch_variation)} between launches"),
         ("load", _load(profile)),
         ("first run", duration(startup.first_run_ms)),
@@ -162,10 +163,6 @@ def _digits(value: float) -> str:
 
 def _share(value: float) -> str:
     return f"{value:.0%}" if value >= 0.1 else f"{value:.1%}"
-
-
-def _plural(count: int, one: str, many: str | None = None) -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _place(profile: Profile) -> str:

@@ -54,7 +54,7 @@ def there(request, monkeypatch):
     known = plugins.load("transports", Address.parse(address).transport).find() if ":" in name else ()
     for found in known:
         if found.address == name and not found.ready:
-            pytest.skip(f"missing is {found.missing}: {found.next_step}")
+            pytest.skip(f"{found.missing}: {found.next_step}")
     try:
         with opened(address) as device:
             yield plugins.load("runtimes", engine).on(device)

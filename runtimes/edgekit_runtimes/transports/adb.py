@@ -37,7 +37,7 @@ class Adb:
     def find(self) -> Iterator[Found]:
         """What ``adb devices`` lists."""
         if client_path() is None:
-            yield Found("adb", "Android devices", False, missing="the program adb", next_step=INSTALL)
+            yield Found("adb", "Android devices", False, missing="the program adb is not installed", next_step=INSTALL)
             return
         devices = attached()
         for serial, (state, description) in devices.items():
@@ -46,7 +46,7 @@ class Adb:
             yield Found(f"adb:{serial}", description, ready, missing=None if ready else f"it is {state}", next_step=advice)
         yield _emulated()
         if not devices:
-            yield Found("adb", "no Android device is attached", False, missing="a device", next_step="plug one in with USB debugging on")
+            yield Found("adb", "Android devices", False, missing="no device is attached", next_step="plug one in with USB debugging on")
 
     def open(self, address: Address) -> Transport:
         """See `edgekit.devices.Transports`."""

@@ -124,11 +124,11 @@ def _has_unicorn() -> bool:
 
 def _missing(board: EmulatedBoard) -> tuple[str | None, str | None]:
     if _debian.find(COMPILER) is None:
-        return f"the package {PACKAGE}", _debian.install_line(PACKAGE)
+        return f"the package {PACKAGE} is not installed", _debian.install_line(PACKAGE)
     if _debian.find(PROGRAM) is None:
         if board.unicorn and _has_unicorn():
             return None, None
-        return f"the package {PROGRAM}", _debian.install_line(PROGRAM)
+        return f"the package {PROGRAM} is not installed", _debian.install_line(PROGRAM)
     try:
         qemu(PROGRAM, PROGRAM)
     except DeviceUnavailable as unavailable:

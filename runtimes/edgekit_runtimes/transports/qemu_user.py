@@ -141,7 +141,7 @@ def _missing() -> tuple[str | None, str | None]:
     absent = _debian.missing([t for t in _debian.TOOLS if t.program in (PROGRAM, "gcc") or "aarch64" in t.program])
     if absent:
         packages = dict.fromkeys(tool.package for tool in absent)
-        return f"the packages {', '.join(packages)}", _debian.install_line(*packages)
+        return f"packages are not installed: {', '.join(packages)}", _debian.install_line(*packages)
     try:
         qemu(PROGRAM, PACKAGE)
     except DeviceUnavailable as unavailable:

@@ -28,7 +28,8 @@ class Serial:
     def find(self) -> Iterator[Found]:
         """Ports with something at the other end: USB adapters and boards, not the machine's own empty connectors."""
         if find_spec("serial") is None:
-            yield Found("serial", "microcontrollers", False, missing="the package pyserial", next_step="pip install 'edgekit[devices]'")
+            lacking, advice = "the package pyserial is not installed", "pip install 'edgekit[devices]'"
+            yield Found("serial", "microcontrollers", False, missing=lacking, next_step=advice)
             return
         from serial.tools import list_ports  # noqa: PLC0415
 
@@ -36,7 +37,7 @@ class Serial:
         for port in ports:
             yield Found(f"serial:{port.device}", f"{port.description}; usable if edgekit's firmware is on it")
         if not ports:
-            yield Found("serial", "microcontrollers", False, missing="a USB serial port", next_step="plug the board in")
+            yield Found("serial", "microcontrollers", False, missing="there is no USB serial port", next_step="plug the board in")
 
     def open(self, address: Address) -> Board:
         """See `edgekit.devices.Transports`."""

@@ -21,13 +21,17 @@ class Ssh:
     def find(self) -> Iterator[Found]:
         """Hosts of the user's ssh configuration. None is contacted."""
         if find_spec("asyncssh") is None:
-            yield Found("ssh", "boards over SSH", False, missing="the package asyncssh", next_step="pip install 'edgekit[devices]'")
+            yield Found(
+                "ssh", "boards over SSH", False, missing="the package asyncssh is not installed", next_step="pip install 'edgekit[devices]'"
+            )
             return
         names = sorted(_configured(Path.home() / ".ssh" / "config"))
         for name in names:
             yield Found(f"ssh:{name}", "from ~/.ssh/config, not contacted")
         if not names:
-            yield Found("ssh", "boards over SSH", False, missing="a Host in ~/.ssh/config", next_step="or name one: ssh:USER@HOST")
+            yield Found(
+                "ssh", "boards over SSH", False, missing="~/.ssh/config names no host", next_step="name one yourself: ssh:USER@HOST"
+            )
 
     def open(self, address: Address) -> Transport:
         """See `edgekit.devices.Transports`."""

@@ -91,7 +91,7 @@ def test_an_arm64_device_under_qemu(adb_server):  # noqa: F811
 
     board = next(found for found in TRANSPORT.find() if found.address == "qemu:cortex-a76")
     if not board.ready:
-        pytest.skip(f"missing is {board.missing}: {board.next_step}")
+        pytest.skip(f"{board.missing}: {board.next_step}")
     with opened("adb:loopback") as device:
         machine = device.machine()
         assert machine.architecture == "aarch64" and machine.cpu == "Cortex-A76" and "qemu-aarch64" in machine.emulator
