@@ -15,6 +15,7 @@ from edgekit import documents
 from edgekit.errors import UsageError
 from edgekit.targets.platform import Platform
 from edgekit.tensors import Grid
+from edgekit.wording import suggestion
 
 FOLDER = Path(__file__).parent
 SCHEMA = "edgekit.target/1"
@@ -159,7 +160,9 @@ def load_target(name: str | Path) -> Target:
     path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
     if not str(name).endswith(".toml") and name not in target_names():
         raise UsageError(
-            f"unknown target {str(name)!r}", accepted=[*target_names(), "a path to your own .toml"], next_step="edgekit targets"
+            f"unknown target {str(name)!r}" + suggestion(str(name), target_names()),
+            accepted=[*target_names(), "a path to your own .toml"],
+            next_step="edgekit targets",
         )
     data = _read(path, SCHEMA)
     rules = load_rules(data.pop("rules", data.get("format", "")))
