@@ -100,8 +100,9 @@ def range_of(given: Any, where: str, typical: int | None = None) -> Range | None
     found = Range(*numbers)
     if not 1 <= found.smallest <= found.typical <= found.largest or found.step < 1:
         raise LoadError(f"{where} was given the range {given!r}", accepted="sizes of at least 1 in rising order, and a step of at least 1")
-    if any((size - found.smallest) % found.step for size in (found.typical, found.largest)):
-        raise LoadError(f"{where} goes from {found}, which misses its typical or largest size", accepted="sizes whole steps apart")
+    if missed := [str(size) for size in (found.typical, found.largest) if (size - found.smallest) % found.step]:
+        accepted = f"{found.smallest} plus multiples of {found.step}"
+        raise LoadError(f"{where} was given the range {found}, which misses {' and '.join(dict.fromkeys(missed))}", accepted=accepted)
     return found
 
 
@@ -114,7 +115,7 @@ def together(places: Iterable[tuple[str, int, Range]]) -> tuple[OpenSize, ...]:
     groups: dict[Any, list[tuple[str, int]]] = {}
     for name, axis, limits in places:
         if limits.typical < 2 or limits.ends[0] >= limits.largest:
-            told = f"dimension {axis} of input {name!r} goes from {limits}, typically {limits.typical}"
+            told = f"dimension {axis} of input {name!r} has the range {limits}, typically {limits.typical}"
             raise LoadError(told, accepted="a typical size of at least 2, and two sizes above 1 to choose from")
         groups.setdefault((axis, limits), []).append((name, axis))
     found = tuple(OpenSize(limits, tuple(where)) for (_, limits), where in groups.items())

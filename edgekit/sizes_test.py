@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import LoadError
-from edgekit.sizes import OpenSize, Range, between, corners, shape_at, together, tried, typical
+from edgekit.sizes import OpenSize, Range, between, corners, range_of, shape_at, together, tried, typical
 
 HEIGHT = OpenSize(Range(8, 16, 32, 4), (("image", 2),))
 FRAMES = OpenSize(Range(1, 10, 19, 3), (("audio", 1), ("mask", 1)))
@@ -44,3 +44,9 @@ def test_shapes_and_manifest_form():
 def test_more_than_two_independent_sizes_are_refused():
     with pytest.raises(LoadError, match="3 dimensions are open"):
         together((name, axis, Range(2, 4, 8)) for name, axis in (("a", 1), ("a", 2), ("a", 3)))
+
+
+def test_a_step_that_does_not_reach_the_end_is_told_with_the_sizes_that_it_reaches():
+    with pytest.raises(LoadError, match=r"input 'x' was given the range 64\.\.257 in steps of 32, which misses 200 and 257") as caught:
+        range_of((64, 200, 257, 32), "dimension 2 of input 'x'")
+    assert caught.value.accepted == "64 plus multiples of 32"
