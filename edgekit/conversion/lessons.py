@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 TRAINS = "fine_tune"
+OWN = "own"
+"""The term of a training's loss that is a function of the user's own."""
 SELF = "self"
 """The teacher that is the model itself, as it was before the first pass."""
 
@@ -30,6 +32,8 @@ class Lessons:
     validation: Samples | None = None
     teacher: Graph | Callable[..., Any] | None = None
     checkpoints: Path | None = None
+    loss: Callable[..., Any] | None = None
+    metric: Callable[..., Any] | None = None
 
     @classmethod
     def read(
@@ -41,6 +45,8 @@ class Lessons:
         validation: Any = None,
         teacher: Any = None,
         checkpoints: str | Path | None = None,
+        loss: str | Callable[..., Any] | None = None,
+        metric: str | Callable[..., Any] | None = None,
         trust: bool = False,
     ) -> Lessons:
         """Read the data as a model's inputs, and the teacher as a graph.
@@ -53,6 +59,8 @@ class Lessons:
             teacher: A `Graph`, a model in memory or a file that `edgekit.load` reads, a callable that maps inputs to outputs; ``self`` or
                 None for the model itself.
             checkpoints: Folder, or None.
+            loss: A function (`edgekit.compress.training.own`), its name as ``file.py:function``, or None.
+            metric: The same.
             trust: Whether code inside a teacher's file may run.
 
         Raises:
@@ -60,9 +68,10 @@ class Lessons:
             LoadError: The teacher cannot be read.
             UsageError: The teacher is nothing that answers.
         """
-        parts = [None if data is None else read_samples(data, graph.inputs, preprocess) for data in (training, validation)]
+        free = loss is not None or metric is not None
+        parts = [None if data is None else read_samples(data, graph.inputs, preprocess, free=free) for data in (training, validation)]
         folder = None if checkpoints is None else Path(checkpoints)
-        return cls(parts[0], parts[1], _teacher(teacher, graph, trust), folder)
+        return cls(parts[0], parts[1], _teacher(teacher, graph, trust), folder, _function("loss", loss), _function("metric", metric))
 
     def context(self, target: Target, graph: Graph, data: Samples | None) -> Context:
         """What passes get; `graph`, the model as it is now, is the teacher where no other is named."""
@@ -74,6 +83,8 @@ class Lessons:
             validation=self.validation,
             teacher=graph if self.teacher is None else self.teacher,
             checkpoints=self.checkpoints,
+            loss=self.loss,
+            metric=self.metric,
         )
 
     def with_pictures(self, found: tuple[Picture, ...]) -> Lessons:
@@ -105,6 +116,44 @@ def check_taught(recipe: Recipe, training: Any) -> None:
             f"training data are given, and recipe {recipe.name!r} trains nothing",
             accepted=f"a recipe with {TRAINS}: edgekit.compress.shrinking.shrunk adds it, on the command line --recover",
         )
+
+
+def minimizing(recipe: Recipe, loss: Any) -> Recipe:
+    """The recipe, saying that its trainings minimize a loss of the user's own, so that none is trained again without it.
+
+    Args:
+        recipe: Any.
+        loss: The user's, or None.
+
+    Raises:
+        UsageError: All its trainings minimize something else.
+    """
+    if loss is None:
+        return recipe
+    steps: list[Any] = list(recipe.passes)
+    changed = [replace(step, losses={OWN: 1.0}) if step.name == TRAINS and not step.losses else step for step in steps]
+    if not any(step.name == TRAINS and OWN in step.losses for step in changed):
+        raise UsageError(
+            f"a loss is given, and nothing in recipe {recipe.name!r} minimizes it",
+            accepted=f"a {TRAINS} without losses, or with {OWN} among them",
+            next_step=f"losses.{OWN} = 1.0 in the recipe; on the command line --recover DATA adds a training",
+        )
+    return replace(recipe, passes=tuple(changed))
+
+
+def _function(what: str, given: str | Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """A function of the user's.
+
+    Raises:
+        LoadError: Its name cannot be imported.
+        UsageError: It is no function.
+    """
+    from edgekit.loading.source import imported  # noqa: PLC0415 - torch loads where it is needed
+
+    found = imported(given) if isinstance(given, str) else given
+    if found is not None and not callable(found):
+        raise UsageError(f"the {what} is a {type(found).__name__}", accepted=f"{what}(outputs, labels), or its name as file.py:{what}")
+    return found
 
 
 def _teacher(given: Any, graph: Graph, trust: bool) -> Graph | Callable[..., Any] | None:

@@ -73,3 +73,51 @@ def test_data_are_preprocessed_and_checked():
         Lessons.read(graph, None, training=np.zeros((5, 8, 8, 3), np.float32))
     found = Lessons.read(graph, None, training=DATA, validation=(DATA["x"][:3], DATA["y"][:3]))
     assert len(found.training) == 96 and len(found.validation) == 3 and found.validation.labels is not None
+
+
+OWN = """
+import numpy as np
+import torch
+
+def angle(outputs, labels):
+    (found,) = outputs.values()
+    return torch.nn.functional.huber_loss(found[:, :2], labels)
+
+def nearness(outputs, labels):
+    (found,) = outputs.values()
+    return -np.abs(found[:, :2] - labels).mean()
+"""
+
+
+def test_a_loss_and_a_metric_of_ones_own_are_named_by_file_and_take_labels_of_any_shape(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN, encoding="utf-8")
+    targets = np.stack([np.cos(DATA["y"]), np.sin(DATA["y"])], 1)
+    recipe = Recipe("trained", (FineTune(epochs=2), Quantize("w8"), FineTune(epochs=1)))
+    given = {"training": (DATA["x"], targets), "loss": f"{tmp_path}/mine.py:angle", "metric": f"{tmp_path}/mine.py:nearness"}
+    made = convert(classifier(), fake_target(), recipe=recipe, out=tmp_path / "out", **given)
+    assert sum("nearness -" in note for note in made.manifest.notes) == 2
+    kept = Recipe.from_toml((made.path / "recipe.toml").read_text(encoding="utf-8"))
+    assert [p.losses for p in kept.passes if p.name == "fine_tune"] == [{"own": 1.0}] * 2
+    with pytest.raises(DataError, match="none is given"):
+        convert(classifier(), fake_target(), recipe=kept, out=tmp_path / "again", training=DATA)
+
+
+def test_a_loss_that_nothing_would_minimize_is_refused(tmp_path):
+    labels = Recipe("t", (FineTune(losses={"labels": 1.0}),))
+    for recipe, given in ((labels, {"training": DATA}), (Recipe("t", ()), {})):
+        with pytest.raises(UsageError, match="nothing in recipe 't' minimizes it"):
+            convert(classifier(), fake_target(), recipe=recipe, out=tmp_path / "out", loss=len, **given)
+    with pytest.raises(UsageError, match="no 'other'"):
+        Lessons.read(classifier(), None, loss="os.path:other")
+    with pytest.raises(UsageError, match="the metric is a int"):
+        Lessons.read(classifier(), None, metric=3)
+
+
+def test_labels_are_class_indices_unless_a_function_of_ones_own_takes_them():
+    graph, image = classifier(), DATA["x"][:3]
+    with pytest.raises(DataError, match="class indices"):
+        Lessons.read(graph, None, training=(image, np.zeros((3, 2), np.float32)))
+    for labels, kept in ((np.array([[1], [0], [2]]), np.array([1, 0, 2])), (np.ones((3, 2), bool), None), (np.ones(3, np.float32), None)):
+        found = Lessons.read(graph, None, training=(image, labels), loss=len).training.labels
+        np.testing.assert_array_equal(found, labels if kept is None else kept)
+        assert found.dtype == (labels if kept is None else kept).dtype

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,7 @@ from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
 from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
-from edgekit.conversion.lessons import Lessons, check_taught
+from edgekit.conversion.lessons import Lessons, check_taught, minimizing
 from edgekit.conversion.readback import check_weights
 from edgekit.conversion.removing import counted, prunes, roomy, without_pruning
 from edgekit.conversion.resizing import check_sizes, require_resizable, resizing_as
@@ -66,6 +66,8 @@ def convert(
     validation: Any = None,
     teacher: Any = None,
     checkpoints: str | Path | None = None,
+    loss: str | Callable[..., Any] | None = None,
+    metric: str | Callable[..., Any] | None = None,
     unpruned: str | Path | None = None,
     overwrite: bool = False,
     on_step: OnStep | None = None,
@@ -91,6 +93,9 @@ def convert(
         validation: Data that tell the best epoch; None keeps a part of `training` aside.
         teacher: Whose answers to imitate: a model in any form of `model`, or a callable; None or ``self`` for the model itself.
         checkpoints: Folder for the state of trainings: an interrupted one goes on there.
+        loss: What trainings minimize: a function of yours, ``loss(outputs, labels)``, or its name as ``file.py:function``; labels are then
+            numbers of any shape. The recipe keeps that it was there, not what it is. See `edgekit.compress.training.own`.
+        metric: What tells the best epoch, the larger the better: ``metric(outputs, labels)``, likewise, on arrays.
         unpruned: For a recipe that prunes: folder to put the same model in, converted without pruning, for `edgekit.measure_gains`.
         overwrite: Whether an artifact at `out` may be replaced.
         on_step: Told the name and the seconds of each step.
@@ -106,14 +111,25 @@ def convert(
     steps = Steps(on_step)
     request = resolve(target, recipe, preprocess, **how)
     check_taught(request.recipe, training)
+    request = replace(request, recipe=minimizing(request.recipe, loss))
     destination = Path(out) if out is not None else default_folder(model, request.target.name)
     with creating(destination, overwrite=overwrite) as folder:
         with steps.step("load"):
             graph = loaded(model, example_inputs, dims=dims, batch=batch, weights=weights, trust=trust)
         with steps.step("read data"):
             data, notes = _samples(calibration, graph, request, samples)
-            learnt = {"training": training, "validation": validation, "teacher": teacher, "checkpoints": checkpoints, "trust": trust}
-            request = replace(request, lessons=Lessons.read(graph, request.preprocess, **learnt))
+            lessons = Lessons.read(
+                graph,
+                request.preprocess,
+                training=training,
+                validation=validation,
+                teacher=teacher,
+                checkpoints=checkpoints,
+                loss=loss,
+                metric=metric,
+                trust=trust,
+            )
+            request = replace(request, lessons=lessons)
         if unpruned is not None:
             with steps.step("convert unpruned"):
                 _convert_unpruned(graph, data, request, out=Path(unpruned), batch=batch, overwrite=overwrite, how=how)

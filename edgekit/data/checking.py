@@ -71,6 +71,16 @@ def class_indices(labels: Any) -> np.ndarray:
     return array.astype(np.int64)
 
 
+def free_labels(labels: Any) -> np.ndarray:
+    """Labels as a loss or a metric of the user's own takes them: class indices where they can be some, else numbers of any shape.
+
+    Raises:
+        DataError: They are no numbers.
+    """
+    array = as_array(labels, "labels")
+    return class_indices(array) if array.dtype.kind != "f" and array[:1].size == 1 else array
+
+
 def check_samples(samples: Samples, inputs: Sequence[TensorSpec]) -> Samples:
     """The samples, if they are whole.
 

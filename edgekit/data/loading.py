@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgekit.data.checking import check_samples, class_indices, fitted
+from edgekit.data.checking import check_samples, class_indices, fitted, free_labels
 from edgekit.data.reading import is_array, read_images, read_numpy
-from edgekit.data.rows import Row, named, parted, stacked
+from edgekit.data.rows import Labelled, Row, named, parted, stacked
 from edgekit.data.samples import Samples
 from edgekit.errors import DataError
 from edgekit.preprocess import Preprocess
@@ -26,6 +26,7 @@ def read_samples(
     preprocess: Preprocess | Mapping[str, Preprocess] | None = None,
     *,
     limit: int | None = None,
+    free: bool = False,
 ) -> Samples:
     """Read data from wherever they are, preprocess them and check them against the model's inputs.
 
@@ -37,22 +38,23 @@ def read_samples(
         inputs: The model's, whose first axis is the batch.
         preprocess: Applied to every sample: one for all inputs, or one by input name.
         limit: Use the first so many samples.
+        free: Whether labels may be numbers of any shape, for a loss or a metric of the user's own, and not class indices only.
 
     Raises:
         DataError: The data are missing, unreadable, empty, of the wrong names, shape or dtype, or hold NaN or infinity.
     """
     if limit is not None and limit < 1:
         raise DataError(f"limit is {limit}", accepted="1 or more samples")
-    steps = _by_input(preprocess, inputs)
+    steps, labelled = _by_input(preprocess, inputs), free_labels if free else class_indices
     if isinstance(data, Samples):
         samples = data if limit is None else data.first(limit)
     elif isinstance(data, (str, Path)) and Path(data).is_dir():
         rows, classes = read_images(Path(data), inputs, limit)
-        samples = stacked(rows, inputs, steps, limit, classes)
+        samples = stacked(rows, inputs, steps, limit, classes=classes)
     elif (columns := _columns(data)) is not None:
-        samples = _from_columns(columns, inputs, steps, limit)
+        samples = _from_columns(columns, inputs, steps, limit, labelled)
     elif isinstance(data, Iterable):
-        samples = stacked((Row.of(item, inputs) for item in data), inputs, steps, limit)
+        samples = stacked((Row.of(item, inputs) for item in data), inputs, steps, limit, labelled=labelled)
     else:
         raise DataError(f"got data of type {type(data).__name__}", accepted=ACCEPTED)
     return check_samples(samples, inputs)
@@ -84,7 +86,9 @@ def _columns(data: Any) -> dict[str, Any] | None:
     return None
 
 
-def _from_columns(columns: dict[str, Any], inputs: Sequence[TensorSpec], steps: Mapping[str, Preprocess], limit: int | None) -> Samples:
+def _from_columns(
+    columns: dict[str, Any], inputs: Sequence[TensorSpec], steps: Mapping[str, Preprocess], limit: int | None, labelled: Labelled
+) -> Samples:
     arrays, labels = parted(columns, inputs)
     arrays = named(arrays, inputs)
     ready = {}
@@ -98,4 +102,4 @@ def _from_columns(columns: dict[str, Any], inputs: Sequence[TensorSpec], steps: 
             )
         array = array[:limit]
         ready[spec.name] = fitted(steps[spec.name](array) if spec.name in steps else array, spec)
-    return Samples(ready, None if labels is None else class_indices(labels)[:limit])
+    return Samples(ready, None if labels is None else labelled(labels)[:limit])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgekit.errors import DataError
 from edgekit.preprocess import Preprocess
 from edgekit.tensors import TensorSpec
 
+Labelled = Callable[[Any], np.ndarray]
 LABEL_KEYS = ("y", "label", "labels")
 
 
@@ -71,9 +72,11 @@ def stacked(
     inputs: Sequence[TensorSpec],
     steps: Mapping[str, Preprocess],
     limit: int | None,
+    *,
+    labelled: Labelled = class_indices,
     classes: tuple[str, ...] | None = None,
 ) -> Samples:
-    """Preprocess each row by itself (raw images differ in size), and stack them."""
+    """Preprocess each row by itself (raw images differ in size), and stack them; `labelled` makes an array of their labels."""
     columns: dict[str, list[np.ndarray]] = {spec.name: [] for spec in inputs}
     labels: list[Any] = []
     count = 0
@@ -92,4 +95,4 @@ def stacked(
             "the data hold no samples", next_step="check the path, the filter or the iterable (an exhausted generator is empty)"
         )
     arrays = {name: np.concatenate(parts)[:limit] for name, parts in columns.items()}
-    return Samples(arrays, class_indices(np.concatenate(labels))[:limit] if labels else None, classes)
+    return Samples(arrays, labelled(np.concatenate(labels))[:limit] if labels else None, classes)

@@ -14,7 +14,7 @@ class Samples:
     Attributes:
         inputs: Input name to an array of shape (samples, *input shape without its batch dimension),
             already preprocessed, in the dtype of the float model's input.
-        labels: Class indices of shape (samples,), or None.
+        labels: Class indices of shape (samples,), or what a loss or a metric of the user's own takes, or None.
         classes: Names of the classes in the order of their indices, where the data tell (subfolders), else None.
     """
 

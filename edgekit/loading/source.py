@@ -1,4 +1,4 @@
-"""Models named as ``file.py:callable`` or ``package.module:callable``."""
+"""Models, and functions of the user's, named as ``file.py:callable`` or ``package.module:callable``."""
 
 from __future__ import annotations
 
@@ -40,11 +40,20 @@ def build(text: str) -> Built:
     Raises:
         LoadError: The place or the callable is not there, fails, or returns something else than a model.
     """
+    with _keras_on_torch():
+        return _unpack(text, _call(text, imported(text)))
+
+
+def imported(text: str) -> Any:
+    """What is named as ``file.py:name`` or ``package.module:name``.
+
+    Raises:
+        LoadError: It is not there, or cannot be imported.
+    """
     match = _FORM.match(text)
     if match is None:
         raise LoadError(f"{text!r} names no callable", accepted="file.py:callable or package.module:callable")
-    with _keras_on_torch():
-        return _unpack(text, _call(text, _found(match["place"], match["callable"])))
+    return _found(match["place"], match["callable"])
 
 
 @contextmanager

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from edgekit.errors import DataError, UsageError
+from edgekit.errors import DataError, LoadError, UsageError
+from edgekit.loading.source import imported
 from edgekit.verification.intervals import Estimate, bootstrap, paired_difference, proportion
 from edgekit.verification.parity import scores
 
@@ -141,19 +138,8 @@ def _score_output(metric: str, wanted: str, outputs: Outputs) -> str:
 
 
 def _imported(spec: str) -> Metric:
-    place, _, attribute = spec.rpartition(":")
     try:
-        module = _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        function: Metric = getattr(module, attribute)
-    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+        function: Metric = imported(spec)
+    except LoadError as error:
         raise UsageError(f"cannot import metric {spec!r}: {error}", accepted="module:function or file.py:function") from None
     return function
-
-
-def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
