@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit import declared
 from edgekit.errors import DataError, UsageError
 from edgekit.tensors import DTYPES
 
@@ -92,11 +93,7 @@ class Preprocess:
         Raises:
             UsageError: An unknown step, or a value that means nothing.
         """
-        known = {f.name for f in dataclasses.fields(cls)}
-        if unknown := set(data) - known:
-            raise UsageError(f"preprocess has no step {sorted(unknown)}", accepted=sorted(known))
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return cls(**values)
+        return declared.build(cls, data, "preprocess", kind="step")
 
     @property
     def _is_spatial(self) -> bool:

@@ -106,9 +106,15 @@ def test_steps_that_mean_nothing_are_refused(options):
         Preprocess(**options)
 
 
-def test_unknown_steps_are_refused():
+def test_unknown_steps_and_values_of_another_kind_are_refused():
     with pytest.raises(UsageError, match="blur"):
         Preprocess.from_json({"blur": 3})
+    with pytest.raises(UsageError, match="mean is 'a'"):
+        Preprocess.from_json({"mean": "a"})
+
+
+def test_a_document_may_give_one_value_for_all_channels():
+    assert Preprocess.from_json({"mean": 0.5, "std": [2]}) == Preprocess(mean=(0.5,), std=(2,))
 
 
 def test_images_are_needed_only_by_steps_on_images():

@@ -39,19 +39,8 @@ def take_preprocess(parameters: dict[str, Any]) -> Preprocess | None:
     given = {name: value for name, value in steps.items() if value is not None}
     if file is None and not given:
         return None
+    from edgekit import documents
     from edgekit.preprocess import Preprocess
 
-    return Preprocess.from_json({**(_read(file) if file else {}), **given})
-
-
-def _read(file: Path) -> dict[str, Any]:
-    import tomllib
-
-    from edgekit.errors import UsageError
-
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not valid TOML: {error}", accepted="resize, crop, colour, scale, mean, std, layout") from None
+    steps_of_file = documents.read_toml(file, accepted=f"a TOML file with some of {', '.join(STEPS)}") if file else {}
+    return Preprocess.from_json({**steps_of_file, **given})
