@@ -43,7 +43,7 @@ class Setting:
         least: Accuracy our file must reach, or None.
         recipe: Ours: a preset's name, or options of ``cluster``.
         peer: What coremltools is asked for besides.
-        held_to_bytes: Whether tables are few enough for the limit on bytes.
+        held_to_bytes: Whether tables are few enough for the limit on bytes that bits alone set, besides the peer's file.
     """
 
     bits: int
@@ -83,7 +83,7 @@ class Row:
         accuracy: Top-1 on the 1000 test images.
         bytes: Of its weights.
         wanted: Accuracy it must reach, the peer's included; None for the peer's own.
-        most: Bytes it may take, or None.
+        most: Bytes it may take, the peer's at most; None for the peer's own.
     """
 
     setting: str
@@ -162,7 +162,7 @@ def _rows(chosen: list[str], out: Path) -> list[Row]:
         setting = SETTINGS[name]
         theirs = _row(name, PEER, _palettized(half, out / "peer.mlpackage", setting))
         wanted = max(setting.least or 0.0, theirs.accuracy)
-        most = ROOM * setting.bits / 8 * floats if setting.held_to_bytes else None
+        most = min(theirs.bytes, ROOM * setting.bits / 8 * floats) if setting.held_to_bytes else theirs.bytes
         ours = _row(name, OURS, convert(setting.made(), name), wanted=wanted, most=most)
         rows += [ours, theirs]
         print(*table(rows[-2:])[2:], sep="\n", file=sys.stderr, flush=True)

@@ -94,7 +94,7 @@ def palettize8() -> Recipe:
 
 def palettize6() -> Recipe:
     """Tables of 64 values, 6-bit indices: a fifth of the size, practically lossless; needs no calibration data. iOS 16."""
-    return _palettes("palettize6", bits=6)
+    return _palettes("palettize6", bits=6, correction="sums")
 
 
 def palettize4() -> Recipe:
@@ -104,7 +104,7 @@ def palettize4() -> Recipe:
 
 def palettize4_grouped() -> Recipe:
     """Tables of 16 values for each 4 output channels: an eighth of the size; needs no calibration data. iOS 18."""
-    return _palettes("palettize4_grouped", bits=4, channels=4)
+    return _palettes("palettize4_grouped", bits=4, channels=4, correction="sums")
 
 
 def palettize3() -> Recipe:

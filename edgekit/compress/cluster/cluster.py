@@ -35,10 +35,14 @@ METHODS: dict[str, str] = {
 }
 
 CORRECTIONS: dict[str, str] = {
-    "none": "nothing is corrected; no data needed",
+    "none": "nothing is corrected",
+    "sums": "assignments and tables that keep what each filter sums to, over each kernel and over all inputs; no data needed",
     "bias": "the mean that each output channel loses on calibration data goes into its bias",
     "layers": "assignments and tables that give back each layer's outputs on calibration data, then biases",
 }
+
+WITHOUT_DATA = ("none", "sums")
+"""Corrections that need no data."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,9 @@ class Cluster:
             _choice("width", width, BITS)
         if self.method in SIGNS and {self.bits, *self.overrides.values()} - {SIGNS[self.method], HALF_BITS}:
             raise UsageError(f"method {self.method!r} with bits = {self.bits!r}", accepted=f"bits = {SIGNS[self.method]}, overrides of 16")
+        if self.method == "sensitivity" and self.correction == "sums":
+            why = "correction 'sums' weighs all errors of a layer alike, so that method 'sensitivity' would change nothing"
+            raise UsageError(why, accepted="method 'kmeans', or correction 'layers', which weighs by data")
         if self.channels is not None and self.channels < 1:
             raise UsageError(f"channels is {self.channels}", accepted="1 or more output channels that share a table")
         if self.ridge <= 0:
@@ -114,7 +121,7 @@ class Cluster:
         found, samples = layers(graph, context.rules), context.calibration
         if not found:
             return graph.noting("palettes: no weight was clustered")
-        if self._weighs or self.correction != "none":
+        if self._weighs or self.correction not in WITHOUT_DATA:
             without = "or a recipe without it: palettize8, palettize6, palettize4_grouped"
             samples = context.calibration_for("this clustering measures layers on data", without)
         costs = weight_costs(graph, found, samples) if samples is not None and self._weighs else None

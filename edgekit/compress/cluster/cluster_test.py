@@ -71,6 +71,45 @@ def test_groups_of_channels_have_tables_of_their_own():
     assert groups["a"] == 4 and groups["b"] == 8 and groups["head"] == 5, "4 does not divide 10: groups of 2"
 
 
+@pytest.mark.parametrize(("bits", "channels"), [(3, None), (4, 4)])
+def test_errors_that_cancel_in_sums_move_answers_less_without_data(bits, channels):
+    def function(x, *, w, head):
+        y = aten.relu.default(aten.convolution.default(x, w, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1))
+        return aten.linear.default(aten.mean.dim(y, [2, 3]), head, None)
+
+    random = torch.Generator().manual_seed(3)
+    weights = {"w": torch.randn(32, 16, 3, 3, generator=random), "head": torch.randn(40, 32, generator=random)}
+    graph = graph_of(function, [torch.rand(1, 16, 8, 8)], "net", **weights)
+    coarse = torch.rand(32, 16, 2, 2, generator=random)  # of one sign; neighbours are alike
+    images = torch.nn.functional.interpolate(coarse, size=(8, 8), mode="bilinear").split(1)
+    exact, plain, summed = (
+        torch.cat([g(image)[0] for image in images])
+        for g in (graph, *(Cluster(bits, channels=channels, correction=c)(graph, NO_DATA) for c in ("none", "sums")))
+    )
+    assert (exact - summed).square().sum() < 0.6 * (exact - plain).square().sum()
+
+
+def test_sums_keep_zeros_and_the_channels_of_grouped_convolutions():
+    def function(x, *, w):
+        return aten.convolution.default(x, w, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 4)
+
+    graph = graph_of(function, [torch.randn(1, 8, 6, 6)], "net", w=torch.randn(16, 2, 3, 3, generator=torch.Generator().manual_seed(2)))
+    pruned = Prune(0.5)(graph, NO_DATA)
+    result = Cluster(2, correction="sums")(pruned, NO_DATA)
+    before, after = (constant_value(next(iter(_weights(g)))) for g in (pruned, result))
+    assert torch.equal(before == 0, after == 0) and len(after.unique()) <= 5
+    sums = [
+        (weight - before).flatten(2).sum(2).abs().mean()
+        for weight in (constant_value(next(iter(_weights(Cluster(2)(pruned, NO_DATA))))), after)
+    ]
+    assert sums[1] < 0.6 * sums[0]
+
+
+def test_sums_and_sensitivity_contradict_each_other():
+    with pytest.raises(UsageError, match="change nothing"):
+        Cluster(4, method="sensitivity", correction="sums")
+
+
 def test_a_weight_of_few_values_takes_few_bits():
     graph = graph_of(lambda x, w: aten.linear.default(x, w, None), [torch.randn(1, 64)], "net", w=torch.eye(64))
     (codebook,) = Cluster(4)(graph, NO_DATA).constraints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,9 @@ from torch import Tensor, fx
 
 from edgekit.canonicalize.vocabulary import LAYERS
 from edgekit.compress.budget import Assignment
+from edgekit.compress.channels import groups_of
 from edgekit.compress.cluster.fitting import Target, fit
+from edgekit.compress.cluster.hessians import Assumed
 from edgekit.compress.cluster.layers import HALF_BITS, Layer
 from edgekit.compress.cluster.moments import can_fit, moments
 from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
@@ -31,9 +34,9 @@ class Clustering:
         channels: Output channels that share a table, at most; None for one table a weight.
         method: What tables are made of, a key of `cluster.METHODS`.
         costs: What errors cost, by weight; None for squared errors.
-        correction: ``none``, ``bias`` or ``layers``.
+        correction: A key of `cluster.CORRECTIONS`.
         ridge: See `fitting.Target.fitted`.
-        samples: For the correction.
+        samples: For corrections that take data.
     """
 
     channels: int | None
@@ -64,11 +67,34 @@ class Clustering:
         codebooks = {y.name: self.codebook(y, widths[y.name]) for y in found if widths[y.name] < HALF_BITS}
         values = {y.name: self.clustered(y, codebooks[y.name]) for y in found if y.name in codebooks}
         biases: dict[str, Tensor] = {}
-        if self.correction != "none":
+        if self.correction == "sums":
+            for layer in (y for y in found if y.name in codebooks and can_fit(y.reader)):
+                values[layer.name], codebooks[layer.name] = self._summed(layer, codebooks[layer.name])
+        elif self.correction != "none":
             assert self.samples is not None
             chosen = {y.reader.name: _Chooser(self, y, codebooks, values) for y in found if y.name in codebooks and _corrected(y)}
             biases = reconstruct(graph, self.samples, chosen, "clustering layers").biases
         return _with(graph, values, codebooks, biases)
+
+    def fitted(self, layer: Layer, target: Target, start: Codebook, tables: Tensor) -> tuple[Tensor, Codebook]:
+        """The clustered weight nearest to a target, and its tables.
+
+        Args:
+            layer: The weight.
+            target: What it should be.
+            start: Its codebook as it was.
+            tables: To start from.
+        """
+        rows = torch.arange(len(layer.value)) // (len(layer.value) // len(tables))
+        value, tables = fit(target, tables, rows.reshape(target.weight.shape[:2]), refit=self.method not in FIXED)
+        return value.reshape(layer.value.shape), replace(start, tables=tables)
+
+    def _summed(self, layer: Layer, start: Codebook) -> tuple[Tensor, Codebook]:
+        """The weight whose errors cancel in sums over kernels and over all inputs, as far as they can, and its tables."""
+        groups, (_, kernels, *taps) = groups_of(layer.reader), layer.value.shape
+        rows = (groups, len(layer.value) // groups, -1)
+        hessian = Assumed(groups, kernels, math.prod(taps))
+        return self.fitted(layer, Target(layer.value.reshape(rows), hessian, layer.kept.reshape(rows)), start, start.tables)
 
 
 @dataclass(frozen=True)
@@ -89,22 +115,17 @@ class _Chooser:
     def _fitted(self, node: fx.Node, seen: Seen, start: Codebook) -> tuple[Tensor, Codebook]:
         """The weight whose layer gives back the wanted outputs best, and its tables."""
         products, squares = moments(node, seen)
-        shape, layer = self.layer.value.shape, self.layer
-        kept = torch.ones(shape, dtype=torch.bool) if layer.mask is None else layer.mask.kept
-        target = Target.fitted(
-            layer.value.reshape(products.shape).double(), products, squares, kept.reshape(products.shape), self.clustering.ridge
-        )
-        if self.clustering.method == "uniform":
-            tables = start.tables
-        else:
-            costs = target.moments.diagonal(dim1=1, dim2=2)[:, None].expand_as(target.weight).reshape(shape)
-            if self.clustering.costs is not None:
-                costs = self.clustering.costs[layer.name]
-            moved = replace(layer, value=target.weight.reshape(shape))
-            tables = codebook(moved, start.bits, self.clustering.channels, method=self.clustering.method, costs=costs).tables
-        rows = torch.arange(shape[0]) // (shape[0] // len(tables))
-        value, tables = fit(target, tables, rows.reshape(products.shape[:2]), refit=self.clustering.method not in FIXED)
-        return value.reshape(shape), replace(start, tables=tables)
+        layer, shape, clustering = self.layer, self.layer.value.shape, self.clustering
+        float_weight, kept = layer.value.reshape(products.shape).double(), layer.kept.reshape(products.shape)
+        target = Target.fitted(float_weight, products, squares, kept, clustering.ridge)
+        if clustering.method == "uniform":
+            return clustering.fitted(layer, target, start, start.tables)
+        costs = target.hessian.diagonal[:, None].expand_as(target.weight).reshape(shape)
+        if clustering.costs is not None:
+            costs = clustering.costs[layer.name]
+        moved = replace(layer, value=target.weight.reshape(shape))
+        tables = codebook(moved, start.bits, clustering.channels, method=clustering.method, costs=costs).tables
+        return clustering.fitted(layer, target, start, tables)
 
 
 def _corrected(layer: Layer) -> bool:

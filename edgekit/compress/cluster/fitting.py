@@ -1,11 +1,11 @@
 """Assignments and tables of one layer that give back its float outputs, by least squares.
 
-Given the second moments H of what the layer reads and the weight W* that fits the float outputs best, the error of a
-clustered weight Q is tr((Q - W*) H (Q - W*)ᵀ). It is lowered in turn by
+Given the second moments H of what the layer reads (`hessians`) and the weight W* that fits the float outputs best, the error
+of a clustered weight Q is tr((Q - W*) H (Q - W*)ᵀ). It is lowered in turn by
 
 * coordinate descent over assignments: with all other columns fixed, each element's best entry is the one nearest to
-  ``Q - ((Q - W*) H) / diag(H)`` (QuantEase, Behdin et al. 2023; columns of a block first, the rest afterwards, as in GPTQ,
-  Frantar et al. 2023, section 4, lazy batch updates), and
+  ``Q - ((Q - W*) H) / diag(H)`` (QuantEase, Behdin et al. 2023; what a column changes is told to its block at once, to the others when
+  their turn comes, as in GPTQ, Frantar et al. 2023, section 4, lazy batch updates), and
 * least squares over the tables with assignments fixed (LNQ, in GuidedQuant, Kim et al. 2025, section 4): as few unknowns
   as entries, so conjugate gradients end soon.
 
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edgekit.compress.cluster.hessians import Hessian, Measured
+
 ROUNDS = 4
 BLOCK = 64
 _SOLVER_STEPS = 12
@@ -31,12 +33,12 @@ class Target:
 
     Attributes:
         weight: Shape (groups, rows, columns), the weight that fits best.
-        moments: Second moments of the inputs, shape (groups, columns, columns), with a ridge.
+        hessian: Second moments of the inputs, with a ridge.
         kept: Bool, of the weight's shape: the elements that are not pruned.
     """
 
     weight: Tensor
-    moments: Tensor
+    hessian: Hessian
     kept: Tensor
 
     @classmethod
@@ -54,12 +56,12 @@ class Target:
         damping = (ridge * diagonal.clamp_min(torch.finfo(torch.float32).tiny))[..., None]
         damped = moments + damping * torch.eye(moments.shape[1], dtype=moments.dtype)
         solved = torch.linalg.solve(damped, (products + damping * weight).mT).mT
-        return cls(solved.float(), damped.float(), kept)
+        return cls(solved.float(), Measured(damped.float()), kept)
 
     def error(self, weight: Tensor) -> float:
         """What `weight` costs."""
         off = weight - self.weight
-        return float(((off @ self.moments) * off).double().sum())
+        return float((self.hessian.times(off) * off).double().sum())
 
 
 def fit(target: Target, start: Tensor, table_of_row: Tensor, *, refit: bool) -> tuple[Tensor, Tensor]:
@@ -106,19 +108,17 @@ def descend(target: Target, weight: Tensor, nearest: Callable[[Tensor, int], Ten
     Returns:
         A weight that costs no more.
     """
-    weight, moments = weight.clone(), target.moments
-    diagonal = moments.diagonal(dim1=1, dim2=2)
-    slope = (weight - target.weight) @ moments
+    weight, hessian = weight.clone(), target.hessian
+    diagonal = hessian.diagonal
     for begin in range(0, weight.shape[2], BLOCK):
         block = slice(begin, min(begin + BLOCK, weight.shape[2]))
-        near, before = slope[:, :, block].clone(), weight[:, :, block].clone()
+        slope = hessian.times(weight - target.weight, block)
         for column in range(block.start, block.stop):
             old = weight[:, :, column]
-            wanted = old - near[:, :, column - begin] / diagonal[:, column, None]
+            wanted = old - slope[:, :, column - begin] / diagonal[:, column, None]
             new = nearest(wanted, column).where(target.kept[:, :, column], 0.0)
-            near += (new - old)[..., None] * moments[:, None, column, block]
+            slope += (new - old)[..., None] * hessian.between(column, block)[:, None]
             weight[:, :, column] = new
-        slope += (weight[:, :, block] - before) @ moments[:, block, :]
     return weight
 
 
@@ -135,9 +135,9 @@ def _refitted(target: Target, weight: Tensor, tables: Tensor, table_of_row: Tens
     def collected(values: Tensor) -> Tensor:
         return torch.zeros(tables.numel()).index_add_(0, entry.flatten(), values.where(target.kept, 0.0).flatten())
 
-    scale = collected(target.moments.diagonal(dim1=1, dim2=2)[:, None].expand_as(weight)).clamp_min(torch.finfo(torch.float32).tiny)
+    scale = collected(target.hessian.diagonal[:, None].expand_as(weight)).clamp_min(torch.finfo(torch.float32).tiny)
     step = _conjugate_gradients(
-        lambda flat: collected(spread(flat) @ target.moments), collected((target.weight - weight) @ target.moments), scale
+        lambda flat: collected(target.hessian.times(spread(flat))), collected(target.hessian.times(target.weight - weight)), scale
     )
     flat = (tables.flatten() + step).half().float()
     better = spread(flat)

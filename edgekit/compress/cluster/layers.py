@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor, fx
 
 from edgekit.compress.quantize.annotate import weight_operands
@@ -50,6 +51,11 @@ class Layer:
     def module(self) -> str:
         """Path of the user's module."""
         return module_path(self.reader)
+
+    @property
+    def kept(self) -> Tensor:
+        """Which elements may differ from zero: bool, of the weight's shape."""
+        return torch.ones(self.value.shape, dtype=torch.bool) if self.mask is None else self.mask.kept
 
     def groups(self, channels: int | None) -> int:
         """Number of tables if `channels` share one: as many as divide the axis, at most so many; 1 for None."""
