@@ -20,7 +20,7 @@ from edgekit.canonicalize import canonicalize
 from edgekit.canonicalize.batched import TOLERANCE, random_inputs
 from edgekit.errors import LoadError
 from edgekit.graph import Graph, aten, call, constant, constant_value, finish, is_call, module_path, op_name
-from edgekit.loading import export
+from edgekit.loading import export, once
 from edgekit.loading.dims import Dims, open_sizes
 from edgekit.resizing import SIZES, numbers, resized
 from edgekit.sizes import LARGER_STEP, ONE_BY_ONE, OpenSize, Sizes, between, corners, tried, typical
@@ -34,6 +34,7 @@ def read(model: Any, example_inputs: Any = None, *, dims: Dims | None = None, **
     Raises:
         LoadError: It cannot be read or traced as given, or not at every size of a range.
     """
+    model = once(model)
     exported = export(model, example_inputs, dims=dims, **options)
     graph, found = canonicalize(exported), open_sizes(exported.inputs, dims)
     if not found:

@@ -34,7 +34,9 @@ KINDS: dict[str, Kind] = {
         "the batch dimension was fixed or left open; --batch and --batches choose", r"^batch dimension (fixed|open)", declared=True
     ),
     "sizes": Kind("a dimension stays open between two sizes; --dim chooses", r"^dimension \d+ of input .* open: ", declared=True),
-    "dtype": Kind("an input or output has another dtype than the source's", r"\bis \w+ instead of \w+$"),
+    "dtype": Kind(
+        "an input, an output or the weights have another dtype than the source's", r"\bis \w+ instead of \w+$|^weights in \w+ converted\b"
+    ),
     "float": Kind("an operator without an integer kernel computes in float", r"^float: |\bstays in float$", loud=True),
     "requantized": Kind("a value changes its grid inside the model", r"^requantized: |\bbetween integer and float$"),
     "transpose": Kind("a tensor is reordered, because producer and consumer want different orders", r"^TRANSPOSE\b"),

@@ -6,6 +6,7 @@ from edgekit.errors import ConversionError
 SAID = {
     "batch dimension fixed at 1": "batch",
     "input 'ids' is int32 instead of int64": "dtype",
+    "weights in float64 converted to float32; the recipe chooses the precision": "dtype",
     "float: sin (tensor 'sin_default' of module 'rope'): no int8 kernel": "float",
     "SIN in rope stays in float": "float",
     "requantized: tensor 'a' has a grid fixed by its kernel; tensor 'b' needs another": "requantized",

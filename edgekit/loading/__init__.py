@@ -15,10 +15,10 @@ from edgekit.loading.exported import Exported
 from edgekit.loading.files import export_file
 from edgekit.loading.program import export_program
 from edgekit.loading.pytorch import export_module
-from edgekit.loading.source import build, is_source
+from edgekit.loading.source import Built, build, is_source
 from edgekit.loading.weights import load_weights
 
-__all__ = ["Dims", "Exported", "export"]
+__all__ = ["Dims", "Exported", "export", "once"]
 
 ACCEPTED = (
     "a torch.nn.Module with example inputs",
@@ -58,15 +58,20 @@ def export(
         raise LoadError(f"the batch size is {batch}", accepted="a positive integer")
     name: str | None = None
     arguments: dict[str, Any] = {}
-    if isinstance(model, str) and is_source(model):
-        name, built = model, build(model)
-        model, arguments = built.model, built.kwargs
-        example_inputs = built.args if example_inputs is None else example_inputs
+    model = once(model)
+    if isinstance(model, Built):
+        example_inputs = model.args if example_inputs is None else example_inputs
+        name, arguments, model = model.name, model.kwargs, model.model
     if isinstance(model, (str, Path)):
         if weights is not None:
             raise LoadError("a model file holds its own weights", accepted="weights for a torch.nn.Module")
         return export_file(Path(model), example_inputs, dims=dims, batch=batch, trust=trust)
     return _export_object(model, example_inputs, arguments, dims=dims, batch=batch, weights=weights, name=name)
+
+
+def once(model: Any) -> Any:
+    """The model, to be exported any number of times: what a user's callable returns need not be the same when it is called again."""
+    return build(model) if isinstance(model, str) and is_source(model) else model
 
 
 def _export_object(

@@ -22,8 +22,16 @@ RETURNS = "a module, (module, example_inputs), or (module, example_inputs, keywo
 
 @dataclass(frozen=True)
 class Built:
-    """What the user's callable returned."""
+    """What the user's callable returned.
 
+    Attributes:
+        name: The place and the callable, as the user wrote them.
+        model: The model.
+        args: Its example inputs, if the callable gives any.
+        kwargs: Its keyword arguments.
+    """
+
+    name: str
     model: Any
     args: Any = None
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -97,11 +105,9 @@ def _call(text: str, target: Any) -> Any:
 
 def _unpack(text: str, result: Any) -> Built:
     if not isinstance(result, tuple):
-        return Built(result)
-    if len(result) == 2:
-        return Built(*result)
-    if len(result) == 3 and isinstance(result[2], dict):
-        return Built(*result)
+        return Built(text, result)
+    if len(result) == 2 or (len(result) == 3 and isinstance(result[2], dict)):
+        return Built(text, *result)
     raise LoadError(f"{text} returned a tuple of {len(result)}", accepted=RETURNS)
 
 
