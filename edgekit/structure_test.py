@@ -18,8 +18,9 @@ ROOT = Path(__file__).parent.parent
 SOURCES = {"edgekit": ROOT / "edgekit", "edgekit_converters": ROOT / "converters", "edgekit_runtimes": ROOT / "runtimes"}
 
 NOUNS = {"artifact", "constraints", "counting", "data", "declared", "devices", "digests", "documenting", "documents", "errors", "gains",
-         "graph", "graphfile", "ops", "nursery", "onnxfile", "ordering", "plugins", "preprocess", "progress", "recipe", "recipes",
-         "resizing", "schemas", "schemes", "sensing", "sizes", "staging", "targets", "tensors", "timing", "wording", "worker"}  # fmt: skip
+         "graph", "graphfile", "junit", "ops", "nursery", "onnxfile", "ordering", "plugins", "preprocess", "progress", "recipe", "recipes",
+         "resizing", "schemas", "schemes", "sensing", "sizes", "staging", "targets", "tensors", "timing", "units", "wording",
+         "worker"}  # fmt: skip
 LAYERS = [
     NOUNS,
     {"loading"},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.command import Terminal, command
+from edgekit.units import size
 
 if TYPE_CHECKING:
     from edgekit.devices import DeviceState, Machine
@@ -85,7 +86,7 @@ def _machine_rows(machine: Machine) -> list[tuple[str, str]]:
         "model": machine.model,
         "chip": machine.soc,
         "processor": f"{machine.cpu} ({machine.architecture}), {cores}",
-        "memory": f"{machine.memory_bytes / 1e9:.1f} GB" if machine.memory_bytes else None,
+        "memory": size(machine.memory_bytes) if machine.memory_bytes else None,
         "system": machine.system,
         "emulated by": machine.emulator,
         "installed": versions,
@@ -94,7 +95,9 @@ def _machine_rows(machine: Machine) -> list[tuple[str, str]]:
 
 
 def _state_rows(state: DeviceState) -> list[tuple[str, str]]:
-    battery = f"{state.battery_percent:.0f} %, {'discharging' if state.on_battery else 'powered'}" if state.battery_percent else None
+    battery = (
+        f"{state.battery_percent:.0f} %, {'discharging' if state.on_battery else 'powered'}" if state.battery_percent is not None else None
+    )
     clock = f"{state.clock_mhz:.0f} MHz" if state.clock_mhz else None
     rows = {
         "clock": ", ".join(filter(None, (clock, f"governor {state.governor}" if state.governor else None))),
@@ -127,7 +130,7 @@ def _tell_cleaned(terminal: Terminal, results: list[dict[str, Any]]) -> None:
         terminal.emit("edgekit.cleaned/1", {"devices": [{**r, "error": r["error"] and r["error"].message} for r in results]})
         return
     for result in results:
-        said = f"not cleaned: {result['error']}" if result["error"] else f"{result['freed_bytes'] / 1e6:.1f} MB removed"
+        said = f"not cleaned: {result['error']}" if result["error"] else f"{size(result['freed_bytes'])} removed"
         terminal.show(f"{result['address']}: {said}")
     if not results:
         terminal.show("no Android device is attached; name others, for example: edgekit devices clean ssh:pi@board")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import edgekit
 from edgekit.cli.command import Terminal, command
+from edgekit.units import size
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -142,7 +143,7 @@ def _cpu_features() -> list[str]:
 def _machine_line() -> str:
     m = _machine()
     features = ", ".join(m["cpu_features"]) or "unknown CPU features"
-    return f"\n{m['system']} {m['machine']}, Python {m['python']}, {m['cores']} cores, {m['memory_bytes'] / 2**30:.0f} GiB, {features}"
+    return f"\n{m['system']} {m['machine']}, Python {m['python']}, {m['cores']} cores, {size(m['memory_bytes'])}, {features}"
 
 
 def _as_data(base: list[Package], extras: dict[str, list[Package]], healthy: bool) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_cleaning_tells_what_it_did_and_what_it_could_not(capfd):
     with scripted({"board": board, "away": DeviceUnavailable("nobody answers", next_step="switch it on")}):
         assert run(["devices", "clean", "ssh:board", "ssh:away"]) == 4
     out = capfd.readouterr().out
-    assert "ssh:board: 12.0 MB removed" in out and "ssh:away: not cleaned: nobody answers" in out
+    assert "ssh:board: 12 MB removed" in out and "ssh:away: not cleaned: nobody answers" in out
 
 
 def test_facts_of_nothing(capfd):

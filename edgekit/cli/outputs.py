@@ -83,15 +83,14 @@ class Outputs:
         """
         import json
 
-        from edgekit.profiling.exporting import to_csv, to_trace
+        from edgekit.profiling.exporting import to_csv, to_junit, to_trace
         from edgekit.profiling.gate import read_profile, regression
-        from edgekit.profiling.presenting import junit
 
         held = regression(found, read_profile(self.baseline), self.max_regression) if self.baseline else None
         write_text(_named(self.out, label), lambda: json.dumps(found.to_json(), indent=1) + "\n")
         write_text(_named(self.csv, label), lambda: to_csv(found))
         write_text(_named(self.chrome_trace, label), lambda: to_trace(found))
-        write_text(_named(self.junit, label), lambda: junit(found, held))
+        write_text(_named(self.junit, label), lambda: to_junit(found, held))
         if self.html:
             from edgekit.report import render_profile
 

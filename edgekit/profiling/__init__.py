@@ -4,7 +4,7 @@ from edgekit.profiling.comparing import Comparison, compare
 from edgekit.profiling.counted import CountedProfile
 from edgekit.profiling.gains import measure_gains
 from edgekit.profiling.measuring import profile
-from edgekit.profiling.presenting import comparison_rows, gain_rows, junit, op_rows, rows
+from edgekit.profiling.presenting import comparison_rows, gain_rows, op_rows, rows
 from edgekit.profiling.profiles import Profile
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "compare",
     "comparison_rows",
     "gain_rows",
-    "junit",
     "measure_gains",
     "op_rows",
     "profile",

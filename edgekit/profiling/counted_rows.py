@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from edgekit.profiling.counted import CountedProfile
-from edgekit.profiling.presenting import Rows, duration, size
+from edgekit.profiling.presenting import Rows, doubt_rows, op_row
+from edgekit.profiling.profiles import OpRow
+from edgekit.units import duration, size
 
 
 def counted_rows(profile: CountedProfile) -> Rows:
@@ -25,7 +27,7 @@ def counted_rows(profile: CountedProfile) -> Rows:
         table.append(("measured", "nothing: this is an estimate"))
     else:
         table.append(("trusted", "yes" if profile.valid else "NO"))
-    return table + [("", f"because {f.text}") for f in profile.validity.reasons] + [("note", f.text) for f in profile.validity.warnings]
+    return table + doubt_rows(profile.validity)
 
 
 def _counts(profile: CountedProfile) -> Rows:
@@ -50,11 +52,9 @@ def _estimate(profile: CountedProfile) -> Rows:
 def counted_op_rows(profile: CountedProfile, most: int | None = None) -> list[tuple[str, str, str, str, str, str]]:
     """Operators, the costliest first: index, name, the user's module, where it runs, instructions or cycles, share."""
     ranked = sorted(profile.ops.rows, key=lambda row: -(row.share or 0.0))[:most]
-    rows = []
-    for row in ranked:
-        value = row.instructions if row.instructions is not None else row.cycles
-        share = "" if row.share is None else f"{row.share:.1%}"
-        where = row.placed or "cpu"
-        index = "" if row.index is None else str(row.index)
-        rows.append((index, row.name, row.module or "", where, "" if value is None else f"{value:,}", share))
-    return rows
+    return [op_row(row, row.placed or "cpu", _figure(row)) for row in ranked]
+
+
+def _figure(row: OpRow) -> str:
+    value = row.instructions if row.instructions is not None else row.cycles
+    return "" if value is None else f"{value:,}"

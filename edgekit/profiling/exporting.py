@@ -1,4 +1,4 @@
-"""A profile for other programs: CSV, and the trace format of Perfetto and Chrome."""
+"""A profile for other programs: CSV, JUnit, and the trace format of Perfetto and Chrome."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from edgekit import junit
 from edgekit.errors import UsageError
 from edgekit.profiling.counted import CountedProfile
+from edgekit.profiling.gate import Regression
 from edgekit.profiling.profiles import Profile
 
 COLUMNS = ("record", "index", "name", "module", "quantity", "unit", "value")
@@ -122,3 +124,31 @@ def _counters(profile: Profile) -> Iterator[dict[str, Any]]:
         for name, value in tracks.items():
             if value is not None:
                 yield {"ph": "C", "pid": 2, "tid": 1, "ts": window.at_s * 1e6, "name": name, "args": {name: value}}
+
+
+def to_junit(profile: Profile | CountedProfile, held: Regression | None = None) -> str:
+    """A test suite with the figures as properties: a case that fails if the profile cannot be trusted, one for the baseline."""
+    name = str(profile.model["name"])
+    trusted = junit.Case(name, seconds=profile.latency.median_ms / 1e3 if isinstance(profile, Profile) else None)
+    if not profile.valid:
+        reasons = "\n".join(f"{f.code}: {f.text}" for f in profile.validity.reasons)
+        trusted = replace(trusted, failure="the measurement cannot be trusted", kind="InvalidMeasurement", text=reasons)
+    cases = [trusted]
+    if held is not None:
+        cases.append(junit.Case(f"{name} against its baseline", None if held.passed else str(held), "GateFailed"))
+    return junit.document(junit.Suite("edgekit.profile", cases, _properties(profile), profile.started, profile.runner.on))
+
+
+def _properties(profile: Profile | CountedProfile) -> dict[str, float | int | str]:
+    figures: dict[str, float | int | str] = {"basis": profile.basis}
+    if isinstance(profile, Profile):
+        latency = profile.latency
+        figures |= {"median_ms": latency.median_ms, "low_ms": latency.low_ms, "high_ms": latency.high_ms}
+        figures |= {"model_bytes": profile.memory.model_bytes, "samples": latency.samples}
+        return figures
+    figures["model_bytes"] = profile.memory.model_bytes
+    if profile.counts is not None:
+        figures["instructions"] = profile.counts.run.total
+    if profile.estimate is not None:
+        figures["estimated_ms"] = profile.estimate.milliseconds
+    return figures

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from edgekit.errors import GateFailed, UsageError
-from edgekit.profiling import junit, profile
+from edgekit.profiling import profile
+from edgekit.profiling.exporting import to_junit
 from edgekit.profiling.gate import read_profile, regression
 from edgekit.testing.counted import counted_profile
 from edgekit.testing.scripted_runtime import ScriptedRuntime, launch, noisy
@@ -65,6 +66,6 @@ def test_both_kinds_come_back_from_a_file(model_file, tmp_path):
 
 def test_junit_has_a_case_for_the_baseline(model_file):
     slow, base = measured(model_file, 1.2, seed=1), measured(model_file)
-    report = junit(slow, regression(slow, base, 0.05))
+    report = to_junit(slow, regression(slow, base, 0.05))
     assert 'tests="2"' in report and 'failures="1"' in report and "GateFailed" in report
-    assert 'failures="0"' in junit(base, regression(base, base, 0.05))
+    assert 'failures="0"' in to_junit(base, regression(base, base, 0.05))

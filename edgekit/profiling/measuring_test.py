@@ -8,7 +8,8 @@ import pytest
 
 from edgekit import schemas
 from edgekit.errors import InvalidMeasurement, LoadError, UsageError
-from edgekit.profiling import Profile, junit, op_rows, profile, rows
+from edgekit.profiling import Profile, op_rows, profile, rows
+from edgekit.profiling.exporting import to_junit
 from edgekit.testing.scripted_runtime import ScriptedRuntime, launch, noisy
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -203,7 +204,9 @@ def test_operators_slowest_first(model_file):
 
 
 def test_junit(model_file):
-    good = ElementTree.fromstring(junit(profile(model_file, runtime=steady())).encode())
+    good = ElementTree.fromstring(to_junit(profile(model_file, runtime=steady())).encode())
     assert good.get("failures") == "0" and float(good.find("testcase").get("time")) == pytest.approx(1e-4, rel=0.05)
-    bad = ElementTree.fromstring(junit(profile(model_file, runtime=ScriptedRuntime([launch(noisy(1e5, 0)), KeyboardInterrupt()]))).encode())
+    bad = ElementTree.fromstring(
+        to_junit(profile(model_file, runtime=ScriptedRuntime([launch(noisy(1e5, 0)), KeyboardInterrupt()]))).encode()
+    )
     assert bad.get("failures") == "1" and "partial" in bad.find("testcase/failure").text

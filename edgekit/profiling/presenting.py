@@ -1,14 +1,12 @@
-"""Profiles and comparisons as rows of text and as JUnit, for whoever draws them."""
+"""Profiles and comparisons as rows of text, for whoever draws them."""
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
-
 from edgekit.gains import Gains
 from edgekit.profiling.comparing import Comparison
-from edgekit.profiling.counted import CountedProfile
-from edgekit.profiling.gate import Regression
 from edgekit.profiling.profiles import OpRow, Profile
+from edgekit.profiling.validity import Validity
+from edgekit.units import digits, duration, share, size
 from edgekit.wording import plural
 
 Rows = list[tuple[str, str]]
@@ -25,7 +23,7 @@ def rows(profile: Profile) -> Rows:
         ("percentiles", ", ".join(f"p{p} {duration(v)}" for p, v in _percentiles(profile) if v is not None) or "too few samples"),
         ("fastest, mean", f"{duration(latency.min_ms)}, {duration(latency.mean_ms)}"),
         ("samples", f"{latency.samples} in {plural(len(profile.launches), 'launch', 'launches')}"),
-        ("variation", f"{_share(latency.variation)} between runs, {_share(latency.launch_variation)} between launches"),
+        ("variation", f"{share(latency.variation)} between runs, {share(latency.launch_variation)} between launches"),
         ("load", _load(profile)),
         ("first run", duration(startup.first_run_ms)),
         ("arena", _arena(profile)),
@@ -36,13 +34,24 @@ def rows(profile: Profile) -> Rows:
         ("timing overhead", f"{latency.overhead_us:.2f} µs in every sample, not subtracted"),
         ("trusted", "yes" if profile.valid else "NO"),
     ]
-    return table + [("", f"because {f.text}") for f in profile.validity.reasons] + [("note", f.text) for f in profile.validity.warnings]
+    return table + doubt_rows(profile.validity)
+
+
+def doubt_rows(validity: Validity) -> Rows:
+    """Why a measurement is not trusted, and what else to know of it."""
+    return [("", f"because {f.text}") for f in validity.reasons] + [("note", f.text) for f in validity.warnings]
 
 
 def op_rows(profile: Profile, most: int | None = None) -> list[tuple[str, str, str, str, str, str]]:
     """Operators, the slowest first: index, name, the user's module, who ran it, time, share."""
     ranked = sorted(profile.ops.rows, key=lambda row: -(row.mean_us or 0.0))[:most]
-    return [_op_row(row, profile.runner.delegate) for row in ranked]
+    return [op_row(row, profile.runner.delegate if row.delegated else "cpu", op_time(row)) for row in ranked]
+
+
+def op_row(row: OpRow, where: str, figure: str) -> tuple[str, str, str, str, str, str]:
+    """One operator: its index, its name, the user's module, where it ran, what it took, and its share of that."""
+    index, part = "" if row.index is None else str(row.index), "" if row.share is None else f"{row.share:.1%}"
+    return index, row.name, row.module or "", where, figure, part
 
 
 def comparison_rows(comparison: Comparison) -> Rows:
@@ -92,77 +101,9 @@ def _why_none(gains: Gains) -> str:
     return "the pruned model is slower" if timing.verdict == "slower" else "the pruned model is no faster, as far as can be told"
 
 
-def junit(profile: Profile | CountedProfile, held: Regression | None = None) -> str:
-    """A test suite with the figures as properties: a case that fails if the profile cannot be trusted, one for the baseline."""
-    cases = 1 + (held is not None)
-    failures = int(not profile.valid) + int(held is not None and not held.passed)
-    suite = ElementTree.Element(
-        "testsuite", name="edgekit.profile", tests=str(cases), failures=str(failures), timestamp=profile.started, hostname=profile.runner.on
-    )
-    properties = ElementTree.SubElement(suite, "properties")
-    for key, value in _properties(profile).items():
-        ElementTree.SubElement(properties, "property", name=key, value=f"{value:.6g}" if isinstance(value, float) else str(value))
-    case = ElementTree.SubElement(suite, "testcase", classname="edgekit.profile", name=str(profile.model["name"]))
-    if isinstance(profile, Profile):
-        case.set("time", f"{profile.latency.median_ms / 1e3:.9f}")
-    if not profile.valid:
-        reasons = [f"{f.code}: {f.text}" for f in profile.validity.reasons]
-        ElementTree.SubElement(case, "failure", message="the measurement cannot be trusted", type="InvalidMeasurement").text = "\n".join(
-            reasons
-        )
-    if held is not None:
-        gate = ElementTree.SubElement(suite, "testcase", classname="edgekit.profile", name=f"{profile.model['name']} against its baseline")
-        if not held.passed:
-            ElementTree.SubElement(gate, "failure", message=str(held), type="GateFailed")
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _properties(profile: Profile | CountedProfile) -> dict[str, float | int | str]:
-    figures: dict[str, float | int | str] = {"basis": profile.basis}
-    if isinstance(profile, Profile):
-        latency = profile.latency
-        figures |= {"median_ms": latency.median_ms, "low_ms": latency.low_ms, "high_ms": latency.high_ms}
-        figures |= {"model_bytes": profile.memory.model_bytes, "samples": latency.samples}
-        return figures
-    figures["model_bytes"] = profile.memory.model_bytes
-    if profile.counts is not None:
-        figures["instructions"] = profile.counts.run.total
-    if profile.estimate is not None:
-        figures["estimated_ms"] = profile.estimate.milliseconds
-    return figures
-
-
 def op_time(row: OpRow) -> str:
     """An operator's time; whole microseconds are all its instruments tell."""
-    return "none of its own" if row.mean_us is None else "< 1 µs" if row.mean_us < 1 else f"{_digits(row.mean_us)} µs"
-
-
-def duration(milliseconds: float | None) -> str:
-    """Three significant digits, in the unit that reads best."""
-    if milliseconds is None:
-        return "unknown"
-    for unit, factor in (("s", 1e-3), ("ms", 1.0), ("µs", 1e3)):
-        if milliseconds * factor >= 1 or unit == "µs":
-            return f"{_digits(milliseconds * factor)} {unit}"
-    raise AssertionError
-
-
-def size(count: int | None) -> str:
-    """Bytes in decimal units, as stores and file managers count."""
-    if count is None:
-        return "unknown"
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if abs(count) >= factor:
-            return f"{_digits(count / factor)} {unit}"
-    return f"{count} B"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else "0"
-
-
-def _share(value: float) -> str:
-    return f"{value:.0%}" if value >= 0.1 else f"{value:.1%}"
+    return "none of its own" if row.mean_us is None else "< 1 µs" if row.mean_us < 1 else f"{digits(row.mean_us)} µs"
 
 
 def _place(profile: Profile) -> str:
@@ -195,7 +136,7 @@ def _energy(profile: Profile) -> Rows:
     energy = profile.energy
     if energy.millijoules is None:
         return []
-    return [("energy", f"{_digits(energy.millijoules)} mJ a run ({energy.meter}: {energy.resolution})")]
+    return [("energy", f"{digits(energy.millijoules)} mJ a run ({energy.meter}: {energy.resolution})")]
 
 
 def _load(profile: Profile) -> str:
@@ -209,15 +150,3 @@ def _arena(profile: Profile) -> str:
     if memory.arena_bytes == memory.planned_arena_bytes:
         return size(memory.arena_bytes)
     return f"{size(memory.arena_bytes)} beside the delegate's own, {size(memory.planned_arena_bytes)} without a delegate"
-
-
-def _op_row(row: OpRow, delegate: str) -> tuple[str, str, str, str, str, str]:
-    share = "" if row.share is None else f"{row.share:.1%}"
-    return (
-        str("" if row.index is None else row.index),
-        row.name,
-        row.module or "",
-        delegate if row.delegated else "cpu",
-        op_time(row),
-        share,
-    )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from edgekit import staging
 from edgekit.profiling import CountedProfile, Profile
-from edgekit.profiling.counted_rows import counted_rows
-from edgekit.profiling.presenting import duration, size
+from edgekit.profiling.counted_rows import counted_op_rows, counted_rows
 from edgekit.report import charts, sections
 from edgekit.report.html import template
 from edgekit.report.page import Badge, Card, Chart, Column, Page, Remark, Section, Table
+from edgekit.units import duration, size
 
 _STATE = {
     "clock_mhz": ("clock", "MHz"),
@@ -106,9 +106,7 @@ def _counted(profile: CountedProfile) -> Page:
         cards.append(Card("estimate", f"≈ {duration(profile.estimate.milliseconds)}", ("estimated, not measured",)))
     if profile.memory.arena_bytes is not None:
         cards.append(Card("arena", size(profile.memory.arena_bytes)))
-    findings = tuple(Remark("not trusted", f.text, "bad") for f in profile.validity.reasons) + tuple(
-        Remark("note", f.text, "warn") for f in profile.validity.warnings
-    )
+    findings = sections.doubts(profile.validity)
     facts = tuple((label, text) for label, text in counted_rows(profile) if label not in ("", "model", "note"))
     parts = (Section("counted", "Counted" if profile.counts else "Estimated", facts=facts, findings=findings), _counted_ops(profile))
     subtitle = f"{'emulated' if profile.counts else 'estimated'}: {profile.machine.cpu} ({profile.runner.on}) with {profile.runner.version}"
@@ -129,24 +127,10 @@ def _counted_ops(profile: CountedProfile) -> Section:
         Column("share", True),
         Column(""),
     )
-    most = max((row.share or 0.0 for row in ops.rows), default=0.0)
-    body = []
-    for row in sorted(ops.rows, key=lambda r: -(r.share or 0.0))[: sections.MOST_OPERATORS]:
-        value = row.instructions if row.instructions is not None else row.cycles
-        share = "" if row.share is None else f"{row.share:.1%}"
-        bar = charts.share_bar(row.share or 0.0, most, row.placed != "cpu")
-        body.append(
-            (
-                "" if row.index is None else str(row.index),
-                row.name,
-                row.module or "",
-                row.placed or "cpu",
-                "" if value is None else f"{value:,}",
-                share,
-                bar,
-            )
-        )
-    return Section("operators", "Operators", (f"{ops.basis}: {ops.source}.",), tables=(Table(columns, tuple(body)),))
+    ranked = sorted(ops.rows, key=lambda r: -(r.share or 0.0))[: sections.MOST_OPERATORS]
+    bars = (charts.share_bar(row.share or 0.0, ranked[0].share or 0.0, row.placed != "cpu") for row in ranked)
+    body = tuple((*cells, bar) for cells, bar in zip(counted_op_rows(profile, sections.MOST_OPERATORS), bars, strict=True))
+    return Section("operators", "Operators", (f"{ops.basis}: {ops.source}.",), tables=(Table(columns, body),))
 
 
 def _footer(profile: Profile | CountedProfile) -> str:

@@ -10,11 +10,13 @@ from markupsafe import Markup
 
 from edgekit.artifact import Artifact
 from edgekit.profiling import Profile, rows
-from edgekit.profiling.presenting import duration, op_time, size
+from edgekit.profiling.presenting import op_time
 from edgekit.profiling.profiles import OpRow
+from edgekit.profiling.validity import Validity
 from edgekit.report import charts
 from edgekit.report.page import Cell, Chart, Column, Facts, Remark, Section, Table
 from edgekit.tensors import TensorSpec
+from edgekit.units import duration, size
 from edgekit.verification import Verdict
 
 MOST_OPERATORS = 40
@@ -81,13 +83,15 @@ def measurement(profile: Profile) -> Section:
             "each launch is a fresh process: the middle half of its runs, and their median",
         ),
     )
-    findings = [Remark("not trusted", f.text, "bad") for f in profile.validity.reasons] + [
-        Remark("note", f.text, "warn") for f in profile.validity.warnings
-    ]
-    if profile.valid:
-        findings.insert(0, Remark("trusted", "no reason was found to doubt these figures", "good"))
+    trusted = (Remark("trusted", "no reason was found to doubt these figures", "good"),) if profile.valid else ()
     facts = tuple((label, text) for label, text in rows(profile) if label not in ("", "note", "trusted", "model"))
-    return Section("measurement", "Measured", facts=facts, charts=shown, findings=tuple(findings))
+    return Section("measurement", "Measured", facts=facts, charts=shown, findings=(*trusted, *doubts(profile.validity)))
+
+
+def doubts(validity: Validity) -> tuple[Remark, ...]:
+    """Why a measurement is not trusted, and what else to know of it."""
+    reasons = (Remark("not trusted", f.text, "bad") for f in validity.reasons)
+    return (*reasons, *(Remark("note", f.text, "warn") for f in validity.warnings))
 
 
 def operators(profile: Profile) -> Section:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from edgekit.artifact import Artifact
 from edgekit.profiling import Profile
-from edgekit.profiling.presenting import duration, size
 from edgekit.report import charts
 from edgekit.report.page import Badge, Card
+from edgekit.units import duration, size
 from edgekit.verification import Verdict
 
 

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
-from xml.etree import ElementTree
 
 import numpy as np
 
+from edgekit import junit
 from edgekit.artifact import Artifact
 from edgekit.conversion.running import run_graph
 from edgekit.errors import EdgekitError, UsageError
@@ -100,11 +100,8 @@ class Verdicts:
 
     def to_junit(self) -> str:
         """A JUnit XML document: a suite an artifact, a test case a gate."""
-        suites = ElementTree.Element("testsuites", name="edgekit verify")
-        for label, verdict in self.verdicts.items():
-            suites.append(ElementTree.fromstring(verdict.to_junit(f"edgekit verify {label}")))
-        ElementTree.indent(suites)
-        return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+        suites = [verdict.suite(f"edgekit verify {label}") for label, verdict in self.verdicts.items()]
+        return junit.document(suites, "edgekit verify")
 
 
 def verify_all(

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
-from xml.etree import ElementTree
 
+from edgekit import junit
 from edgekit.errors import DataError, GateFailed, UsageError
 from edgekit.verification.intervals import Estimate
 from edgekit.verification.metrics import MetricResult
@@ -140,13 +140,12 @@ class Verdict:
 
     def to_junit(self, name: str = "edgekit verify") -> str:
         """A JUnit XML document with one test case a gate, for continuous integration to show."""
-        suite = ElementTree.Element("testsuite", name=name, tests=str(len(self.gates)), failures=str(sum(not g.passed for g in self.gates)))
-        for gate in self.gates:
-            case = ElementTree.SubElement(suite, "testcase", classname=name, name=gate.name + (f"[{gate.output}]" if gate.output else ""))
-            if not gate.passed:
-                ElementTree.SubElement(case, "failure", message=str(gate))
-        ElementTree.indent(suite)
-        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+        return junit.document(self.suite(name))
+
+    def suite(self, name: str) -> junit.Suite:
+        """A test case a gate."""
+        named = ((gate, gate.name + (f"[{gate.output}]" if gate.output else "")) for gate in self.gates)
+        return junit.Suite(name, [junit.Case(case, None if gate.passed else str(gate)) for gate, case in named])
 
 
 def judge(gates: Gates, parity: tuple[OutputParity, ...], metric: MetricResult | None) -> tuple[GateResult, ...]:
@@ -180,7 +179,8 @@ def _metric_gates(gates: Gates, metric: MetricResult | None) -> Iterator[GateRes
         return
     if gates.max_drop is not None:
         if metric.difference is None:
-            raise DataError("max_drop is set and the float model is not at hand", next_step="give the model, or set min_accuracy")
+            told = "max_drop compares with the float model, which was not found"
+            raise DataError(told, next_step="name it with --model (model=...), or set min_accuracy instead")
         drop = -metric.difference.value
         yield GateResult("max_drop", None, gates.max_drop, drop, drop <= gates.max_drop + 1e-12)
     if gates.min_accuracy is not None:
