@@ -22,7 +22,10 @@ TIMEOUT = 300.0
 
 _DEFECT = "report this as a defect"
 NEXT = "edgekit convert --recipe float32 shows whether quantization is the cause; --emitter vendor tries another converter"
-_OVERFLOW = f"--compute float32, where the file computes in half precision: its largest number is 65504; else {NEXT}"
+_OVERFLOW = (
+    "--compute float32, where the file computes in half precision: its largest number is 65504; or --calibration with typical inputs, "
+    f"where it was checked on noise; else {NEXT}"
+)
 
 
 class Disagrees(Untraced):
