@@ -14,7 +14,7 @@ TRUST = option("--trust", is_flag=True, help="Let code inside the model file run
 
 source_options = section(
     "The float model",
-    option("--model", "-m", help="As convert takes it; by default the file the artifact was made from."),
+    option("--model", "-m", help="As convert takes it; by default the file the artifact was made from, if it lies here or beside it."),
     option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, as given to convert."),
     WEIGHTS,
     TRUST,

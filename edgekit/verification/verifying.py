@@ -130,7 +130,8 @@ def judged(
         known = kept_outputs
     parity = compare(known, got) if known is not None else compare(kept_outputs, subject.outputs(kept_inputs))
     if wanted is None:
-        notes = (*notes, f"the float model is not at hand: parity is on the {count(kept_inputs)} samples kept in the artifact")
+        told = f"the float model {subject.artifact.manifest.source.name!r} is not at hand (--model names it)"
+        notes = (*notes, f"{told}: parity is on the {count(kept_inputs)} samples kept in the artifact")
     if says := getattr(subject.place.runtime, "measures", None):
         notes = (*notes, f"{subject.place.runtime.name} evaluates what the file says on this machine: {says}")
     elsewhere = subject.elsewhere(inputs, got)

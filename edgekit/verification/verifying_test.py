@@ -77,7 +77,7 @@ def test_gates_fail_and_are_recorded_so(artifact, data):
 def test_without_a_model_the_kept_outputs_serve(artifact, data):
     verdict = verify(artifact)
     assert (verdict.reference, verdict.samples) == ("golden", 4)
-    assert any("not at hand" in note for note in verdict.notes)
+    assert any("not at hand (--model names it)" in note for note in verdict.notes)
     labelled = verify(artifact, data=data, min_accuracy=0.8)
     assert labelled.passed
     assert (labelled.samples, labelled.metric.reference, labelled.metric.difference) == (300, None, None)
