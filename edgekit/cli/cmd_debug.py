@@ -14,6 +14,7 @@ from edgekit.cli.parse import Share, nested_dims
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
 from edgekit.cli.section import option, section
+from edgekit.cli.shrinking import NOBODY, lesson_options, take_lessons
 from edgekit.cli.sources import source_options
 
 if TYPE_CHECKING:
@@ -45,12 +46,14 @@ ONLY_FIX = ("max_drop", "out", "test", "metric", "overwrite")
 @preprocess_options
 @click.option("--target", type=click.Path(path_type=Path), help="The .toml the artifact was made for, where it is no built-in target.")
 @source_options
+@lesson_options
 @section("Running it", RUNTIME, DELEGATE)
 def debug(terminal: Terminal, artifact: str, **options: Any) -> int:
     """Find the layers that cost ARTIFACT, a folder made by edgekit convert, its accuracy; with --fix, win it back.
 
     The artifact's recipe is applied to the float model again. Then each layer's roundings are put in alone, and all of them one after the
     other; what the outputs lose ranks the layers. For the worst ones the cause is named, and the knob of the recipe that addresses it.
+    A recipe that trains wants its training data again.
 
     \b
       edgekit debug build/model --data test.npz --calibration train.npz
@@ -63,7 +66,10 @@ def debug(terminal: Terminal, artifact: str, **options: Any) -> int:
     only = {name: options.pop(name) for name in ONLY_FIX}
     _check(fixing, only)
     with bars(terminal, f"debugging {artifact}"):
-        options |= {"preprocess": take_preprocess(options), "dims": nested_dims(options["dims"])}
+        lessons = take_lessons(options)
+        if lessons.get("teacher") == NOBODY:  # the recipe says so itself
+            del lessons["teacher"]
+        options |= lessons | {"preprocess": take_preprocess(options), "dims": nested_dims(options["dims"])}
         with importing():
             from edgekit.debugging import debug as run
             from edgekit.debugging import fix as turn

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from edgekit.cli.measuring import label_table
 from edgekit.cli.terminal import Terminal
+from edgekit.debugging.diagnosis import FLOAT_ROUNDING
 
 if TYPE_CHECKING:
     from edgekit.debugging import Diagnosis, Fix
@@ -21,7 +21,7 @@ def show(terminal: Terminal, found: Diagnosis, top: int) -> None:
     """What was found, the `top` worst layers first."""
     rows = [("samples", str(found.samples)), ("recipe", found.recipe)]
     rows.append(("outputs", f"{found.outputs}, cosine {found.outputs.cosine:.6f}, against the model before rounding"))
-    if not math.isinf(found.before.sqnr_db):
+    if found.before.sqnr_db < FLOAT_ROUNDING:
         rows.append(("before rounding", f"{found.before} against the float model: what earlier passes lose"))
     if found.file is not None:
         rows.append(("file", f"{found.file} from the graph that these figures are of"))

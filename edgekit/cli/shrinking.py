@@ -43,8 +43,7 @@ _pruning_options = section(
     option("--no-measure", is_flag=True, help="Do not measure what pruning gained: no_measured_gain is then set."),
     option("--require-gain", is_flag=True, help="Exit with 1 if nothing measured says that pruning made the model faster."),
 )
-_training_options = section(
-    "Training what is left",
+_LESSONS = (
     option("--recover", "training", metavar="DATA", help="Training data, labelled or not, to train back what is lost: .npz, or a folder."),
     option("--validation", metavar="DATA", help="Data that tell which epoch was best; by default a tenth of --recover's."),
     option(
@@ -52,11 +51,17 @@ _training_options = section(
         metavar="MODEL",
         help="Whose answers are imitated: 'self' for MODEL as it was (the default), another model, or 'none' for labels alone.",
     ),
+    option("--checkpoints", type=click.Path(path_type=Path), help="Folder to keep training in: an interrupted one goes on there."),
+)
+_training_options = section(
+    "Training what is left",
+    *_LESSONS,
     option("--epochs", type=click.IntRange(1), help="Times the training data are used."),
     option("--seconds", type=click.FloatRange(0, min_open=True), help="Time training may take."),
     option("--augment", type=Names(), help="Changes to training images: flip, shift, mixup; separated by commas."),
-    option("--checkpoints", type=click.Path(path_type=Path), help="Folder to keep training in: an interrupted one goes on there."),
 )
+lesson_options = section("Training again, where the recipe trains", *_LESSONS)
+"""The options for a recipe that is there; `take_lessons` takes them out of a command's parameters."""
 _PRUNING = ("macs", "parameters", "bytes")
 _TRAINING = ("epochs", "seconds", "augment")
 _DATA = ("training", "validation", "teacher", "checkpoints")
@@ -65,6 +70,11 @@ _DATA = ("training", "validation", "teacher", "checkpoints")
 def shrinking_options(function: F) -> F:
     """Add the options; `Shrinking.taken` takes them out of a command's parameters."""
     return _pruning_options(_training_options(function))
+
+
+def take_lessons(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `edgekit.convert` that say what to learn from; a teacher that is nobody stays in, as `NOBODY`."""
+    return {name: value for name in _DATA if (value := options.pop(name)) is not None}
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ class Shrinking:
         keep, rounds = options.pop("keep"), options.pop("rounds")
         pruning = {name: value for name in _PRUNING if (value := options.pop(name)) is not None}
         training = {name: value for name in _TRAINING if (value := options.pop(name)) is not None}
-        data = {name: value for name in _DATA if (value := options.pop(name)) is not None}
+        data = take_lessons(options)
         fit, no_measure, required = options.pop("fit"), options.pop("no_measure"), options.pop("require_gain")
         if fit and pruning:
             raise click.UsageError("--fit finds the budget itself: leave out --macs, --params and --bytes.")

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
+from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels, value_samples
 from edgekit.data import Samples
 from edgekit.errors import UsageError
 from edgekit.graph import aten, op_name
@@ -37,6 +37,7 @@ def test_the_graph_of_pixels_does_what_the_preprocessing_did(mean, std, scale, f
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-4)
     pixels = pixel_samples(Samples({"x0": step(raw)}), found).inputs["x0"]
     np.testing.assert_allclose(pixels, np.moveaxis(raw, -1, 1), atol=0.1)
+    np.testing.assert_allclose(value_samples(Samples({"x0": pixels}), found).inputs["x0"], step(raw), rtol=1e-3, atol=1e-3)
 
 
 def test_nothing_is_written_where_the_model_takes_pixels_as_they_are():

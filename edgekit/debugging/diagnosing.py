@@ -66,9 +66,8 @@ def diagnosed(subject: Subject, recipe: Recipe | None = None, file: verifying.Su
     exact, final = subject.stages(used)
     losses = measure(exact, final, subject.data)
     if not losses.layers:
-        raise UsageError(
-            f"recipe {used.name!r} rounds nothing in this model, so there is nothing to debug", accepted="recipes such as int8"
-        )
+        where = "behind its training" if subject.trains else "in this model"
+        raise UsageError(f"recipe {used.name!r} rounds nothing {where}, so there is nothing to debug", accepted="recipes such as int8")
     few = subject.data.spread(COMPARED).inputs
     wanted = run_graph(exact, few)
     before = _nearness(run_graph(subject.graph, few), wanted)

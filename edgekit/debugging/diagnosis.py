@@ -10,6 +10,8 @@ from edgekit.debugging.losses import Loss, Nearness
 from edgekit.verification.verdict import numbers_for_json
 
 SCHEMA = "edgekit.diagnosis/1"
+FLOAT_ROUNDING = 100.0
+"""Signal to noise ratio in dB from which on two graphs differ in the order of float operations only."""
 
 
 @dataclass(frozen=True)

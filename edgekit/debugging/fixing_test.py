@@ -3,18 +3,25 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
 from edgekit import schemas
 from edgekit.artifact import Artifact
+from edgekit.compress.training import FineTune
+from edgekit.compress.training.loop import Training
 from edgekit.conversion import convert
+from edgekit.data import Samples
 from edgekit.debugging import fix, trials
 from edgekit.debugging.knobs import KNOBS
 from edgekit.debugging.trials import Trial
 from edgekit.errors import ConversionError, DataError, GateFailed, UsageError
+from edgekit.graph import aten, call, finish, is_call
+from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
 from edgekit.recipes import load_recipe
-from edgekit.testing.failing import PLAIN, answered, failing_net
+from edgekit.testing.failing import CULPRIT, PLAIN, answered, failing_net
 from edgekit.testing.fake_target import fake_target
 
 TARGET = fake_target()
@@ -153,6 +160,68 @@ def test_a_record_of_something_else_is_left_alone(artifact, graph, data):
     artifact.path.with_name("a-fixed.trials.json").write_text("{")
     with pytest.raises(UsageError, match="in the way"):
         fix(artifact, graph, data=data, calibration=data, max_drop=0.02, target=TARGET, overwrite=True)
+
+
+def test_a_trained_artifact_is_trained_again_and_once_only(graph, data, tmp_path, monkeypatch):
+    step = FineTune(epochs=1, learning_rate=1e-4, batch_norm=False)
+    recipe = Recipe("trained", (step, *PLAIN.passes))
+    artifact = convert(graph, TARGET, recipe=recipe, calibration=data, training=data, out=tmp_path / "a")
+    steps = []
+    monkeypatch.setattr(Training, "_step", lambda self, take=Training._step: (steps.append(self), take(self)))
+    found = fix(artifact, graph, data=data, calibration=data, training=data, max_drop=0.02, target=TARGET)
+    assert found.passed and found.best.knob == "equalize" and len(found.trials) == 2
+    assert [p.name for p in Recipe.from_toml(found.best.recipe).passes] == ["fine_tune", "equalize", "quantize"]
+    assert len({id(training) for training in steps}) == 1, "the look trained, the trial and the result went on from its end"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "a-fixed", "a-fixed.trials.json"], "states of trainings are gone"
+    with pytest.raises(UsageError, match="another fix"):
+        fix(artifact, graph, data=data, calibration=data, training=answered(graph, 80), max_drop=0.02, target=TARGET, overwrite=True)
+
+
+def test_states_of_trainings_outlive_an_interruption(graph, data, tmp_path, monkeypatch):
+    recipe = Recipe("trained", (FineTune(epochs=1, batch_norm=False), *PLAIN.passes))
+    artifact = convert(graph, TARGET, recipe=recipe, calibration=data, training=data, out=tmp_path / "a")
+    monkeypatch.setattr("edgekit.debugging.fixing._search", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    for checkpoints, states in ((None, "a-fixed.states"), (tmp_path / "mine", "mine")):
+        with pytest.raises(KeyboardInterrupt):
+            fix(artifact, graph, data=data, calibration=data, training=data, max_drop=0, target=TARGET, checkpoints=checkpoints)
+        assert list((tmp_path / states).glob("fine_tune-*.safetensors"))
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["NCHW", "NHWC"])
+def test_a_file_that_takes_pictures_stays_one(graph, tmp_path, last):
+    step = Preprocess(scale=1 / 64, mean=(2.0,), layout=None if last else "NCHW")
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3)).astype(np.uint8)
+    model = channels_last(graph) if last else graph
+    ready = Samples({"x0": step(pixels)})
+    data = (pixels, np.array([int(model(torch.from_numpy(x[None]))[0].argmax()) for x in ready.inputs["x0"]]))
+    target = replace(TARGET, images=True)
+    artifact = convert(model, target, recipe=PLAIN, calibration=data, preprocess=step, images=True, out=tmp_path / "a")
+    assert artifact.manifest.inputs[0].shape == (1, 3, 8, 8)
+    found = fix(artifact, model, data=data, calibration=data, max_drop=0.02, target=target)
+    assert found.trials[0].drop > 0.1 and found.passed and found.diagnosis.ranked[0].name == CULPRIT
+    assert found.diagnosis.file.sqnr_db > 40, "the look was made of the same pixels"
+    made = found.artifact.manifest
+    assert (made.images, made.preprocess, made.inputs[0].shape) == (artifact.manifest.images, artifact.manifest.preprocess, (1, 3, 8, 8))
+
+
+def channels_last(graph):
+    """The same network for images whose channels are last."""
+    result = graph.copy()
+    image, first = result.nodes[0], next(n for n in result.nodes if is_call(n))
+    image.meta["val"] = image.meta["val"].permute(0, 2, 3, 1).contiguous()
+    first.replace_input_with(image, call(first, aten.permute.default, image, [0, 3, 1, 2], like=image))
+    finish(result.module)
+    return replace(result, inputs=(replace(graph.inputs[0], shape=(1, 8, 8, 3)),))
+
+
+@pytest.mark.slow
+def test_a_file_that_takes_any_batch_stays_one(graph, data, tmp_path):
+    pytest.importorskip("onnxruntime")
+    artifact = convert(graph, "jetson", recipe=PLAIN, calibration=data, batches=(1, 2, 8), out=tmp_path / "a")
+    assert artifact.manifest.batches == (1, 2, 8) == Artifact.load(artifact.path).manifest.batches
+    found = fix(artifact, graph, data=data, calibration=data, max_drop=0.02)
+    assert found.passed and found.best.knob == "equalize"
+    assert found.artifact.manifest.batches == (1, 2, 8) and found.artifact.manifest.build == artifact.manifest.build
 
 
 def test_what_cannot_be_fixed(artifact, graph, data, tmp_path):

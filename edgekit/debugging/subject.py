@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,8 @@ class LookingOptions(ReadingOptions, total=False):
         validation: As given to `edgekit.convert`, like the next ones.
         teacher: The same.
         checkpoints: Folder for the state of trainings: one that is over is not done again.
+        loss: As given to `edgekit.convert`.
+        training_metric: The ``metric`` given to `edgekit.convert`, which told the best epoch.
     """
 
     calibration: Any
@@ -44,6 +46,8 @@ class LookingOptions(ReadingOptions, total=False):
     validation: Any
     teacher: Any
     checkpoints: str | Path | None
+    loss: str | Callable[..., Any] | None
+    training_metric: str | Callable[..., Any] | None
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ def opened(
     validation: Any = None,
     teacher: Any = None,
     checkpoints: str | Path | None = None,
+    loss: str | Callable[..., Any] | None = None,
+    training_metric: str | Callable[..., Any] | None = None,
     **how: Unpack[ReadingOptions],
 ) -> Subject:
     """Load everything. Arguments are those of `edgekit.debug` and `LookingOptions`.
@@ -145,11 +151,16 @@ def opened(
             next_step="pass model=..., on the command line --model",
         )
     if calibration is None:
+        used = given.spread(CALIBRATION_SAMPLES)
         notes = (*notes, "grids were calibrated on the data given; give --calibration what the artifact was calibrated on")
+    else:
+        used = reading.data(found, calibration, CALIBRATION_SAMPLES)
     pictures = pictures_of(found, graph)
 
-    def read(other: Any, limit: int | None = None) -> Samples | None:
-        return None if other is None else value_samples(reading.data(found, other, limit), pictures)
+    free = loss is not None or training_metric is not None
+
+    def learnt(other: Any) -> Samples | None:
+        return None if other is None else value_samples(reading.data(found, other, free=free), pictures)
 
     return Subject(
         artifact=found,
@@ -157,14 +168,16 @@ def opened(
         recipe=recipe,
         target=_target(found, target),
         data=given,
-        calibration=read(calibration, CALIBRATION_SAMPLES) or value_samples(given.spread(CALIBRATION_SAMPLES), pictures),
+        calibration=value_samples(used, pictures),
         lessons=Lessons.read(
             graph,
             None,
-            training=read(training),
-            validation=read(validation),
+            training=learnt(training),
+            validation=learnt(validation),
             teacher=teacher,
             checkpoints=checkpoints,
+            loss=loss,
+            metric=training_metric,
             trust=reading.trust,
         ),
         pictures=pictures,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
+from edgekit.canonicalize.vocabulary import SHAPE_AND_INDEX
 from edgekit.compress.roundings import is_rounding, unrounded
 from edgekit.graph import Graph, constant_value, is_call, module_path, op_name
 from edgekit.verification.layers import ACTIVATIONS
@@ -36,7 +37,7 @@ class Layer:
         result: Name of the node that readers of its result see.
         switches: Names of the nodes that lose something: `WEIGHT` or `RESULT` by name.
         corrections: Names of its bias, where the recipe moved that: it makes up for the mean of what is lost here.
-        readers: Module paths of the calls that read its result.
+        readers: Module paths of the calls that read its result, moved or not.
     """
 
     node: str
@@ -181,8 +182,12 @@ def _layer(found: _Found, name: str) -> Layer:
 
 
 def _readers(node: fx.Node) -> list[fx.Node]:
-    """The calls that read a value, directly or rounded."""
-    return [r for user in node.users for r in (_readers(user) if is_rounding(user) else [user]) if is_call(r)]
+    """The calls that read a value: directly, rounded, or behind calls that only move it, which are among them."""
+    found = []
+    for user in node.users:
+        found += [user] if is_call(user) and not is_rounding(user) else []
+        found += _readers(user) if is_rounding(user) or is_call(user, *SHAPE_AND_INDEX) else []
+    return found
 
 
 def _score(node: fx.Node, decided_before: Collection[str]) -> fx.Node:

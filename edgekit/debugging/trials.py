@@ -19,12 +19,14 @@ import numpy as np
 
 from edgekit import schemas, staging
 from edgekit.artifact import Artifact
+from edgekit.compress.training.own import source
 from edgekit.conversion.pipeline import convert
 from edgekit.conversion.running import run_graph
 from edgekit.data import Samples
 from edgekit.debugging.losses import decibels
 from edgekit.debugging.subject import Subject
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.graph import Graph
 from edgekit.recipe import Recipe
 from edgekit.tensors import TensorSpec
 from edgekit.verification import Gates, Verdict, verifying
@@ -122,15 +124,11 @@ class Bench:
     @property
     def key(self) -> str:
         """A digest of all that a trial depends on but its recipe."""
-        total = hashlib.sha256(self.subject.artifact.manifest.model_sha256.encode())
-        metric = self.metric if isinstance(self.metric, str) else getattr(self.metric, "__qualname__", None)
         subject, lessons = self.subject, self.subject.lessons
-        runtime = f"{self.place.runtime.name} {subject.reading.delegate}"
-        teacher = getattr(getattr(lessons.teacher, "source", None), "digest", None)
-        total.update(f"{subject.model.source.digest} {subject.target.name} {runtime} {metric} {teacher}".encode())
+        given = (self.metric, lessons.teacher, lessons.loss, lessons.metric)
+        known = (subject.artifact.manifest.model_sha256, subject.model.source.digest, subject.target.name)
+        total = hashlib.sha256(repr((*known, self.place.runtime.name, subject.reading.delegate, *map(_told, given))).encode())
         for samples in (subject.data, subject.calibration, lessons.training, lessons.validation):
-            if samples is None:
-                continue
             for name, array in sorted(_arrays(samples).items()):
                 total.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
@@ -203,6 +201,8 @@ class Bench:
             validation=lessons.validation,
             teacher=lessons.teacher,
             checkpoints=lessons.checkpoints,
+            loss=lessons.loss,
+            metric=lessons.metric,
         )
 
     def _measured(self, artifact: Artifact) -> Trial:
@@ -244,7 +244,16 @@ def _kept(record: Path, key: str) -> list[Trial]:
     return [Trial.from_json(row) for row in document["trials"]]
 
 
-def _arrays(samples: Samples) -> dict[str, np.ndarray]:
+def _told(given: Any) -> str | None:
+    """What tells a metric, a loss or a teacher from another."""
+    if given is None or isinstance(given, str):
+        return given
+    return given.source.digest if isinstance(given, Graph) else source(given)
+
+
+def _arrays(samples: Samples | None) -> dict[str, np.ndarray]:
+    if samples is None:
+        return {}
     return samples.inputs if samples.labels is None else {**samples.inputs, "labels of the samples": samples.labels}
 
 

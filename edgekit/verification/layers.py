@@ -224,11 +224,15 @@ def _nearest(value: np.ndarray, candidates: list[np.ndarray], rescaled: bool) ->
 
 
 def _layouts(value: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
-    """The value with channels where the float model has them, and last."""
+    """The value with channels where the float model has them, and last; of another shape, with the same elements in either order.
+
+    Of as many dimensions, but other sizes, is what a file computes several neighbours of at a time, as channels that are last.
+    """
     found = [value] if value.shape == shape else []
     for order in ((0, 3, 1, 2), (0, 2, 3, 1)) if value.ndim == len(shape) == 4 else ((0, 2, 1),) if value.ndim == len(shape) == 3 else ():
         if tuple(value.shape[i] for i in order) == shape:
             found.append(value.transpose(order))
     if not found and value.size == math.prod(shape):
-        found.append(value.reshape(shape))
+        last = np.moveaxis(value.reshape(shape[0], *shape[2:], shape[1]), -1, 1) if len(shape) > 2 else value.reshape(shape)
+        found += [last] if value.ndim == len(shape) else [value.reshape(shape), last]
     return found

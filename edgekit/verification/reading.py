@@ -74,13 +74,14 @@ class Reading:
     runtime: str | None = None
     delegate: str = "xnnpack"
 
-    def data(self, artifact: Artifact, data: Any, limit: int | None = None) -> Samples:
+    def data(self, artifact: Artifact, data: Any, limit: int | None = None, *, free: bool = False) -> Samples:
         """Data for an artifact, preprocessed as asked or as its manifest says.
 
         Args:
             artifact: Its inputs are what the data must be.
             data: As `edgekit.convert` takes calibration data.
             limit: Use at most so many.
+            free: Whether labels may be numbers of any shape, not class indices only.
 
         Raises:
             DataError: They do not fit.
@@ -89,7 +90,7 @@ class Reading:
         inputs = tuple(replace(s, dtype="float32", grid=None) if s.grid else s for s in manifest.inputs)
         if steps is None and manifest.preprocess is not None:
             steps = {name: Preprocess.from_json(step) for name, step in manifest.preprocess.items()}
-        return read_samples(data, inputs, steps, limit=limit)
+        return read_samples(data, inputs, steps, limit=limit, free=free)
 
     def graph(self, artifact: Artifact, model: Any) -> tuple[Graph | None, tuple[str, ...]]:
         """The float model, with inputs as the user has them, and what a reader must know about it.

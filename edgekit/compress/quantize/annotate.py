@@ -16,6 +16,9 @@ from edgekit.targets import Rules
 EXACT_CLAMPS = ((0.0, None), (0.0, 6.0), (-1.0, 1.0), (0.0, 1.0))
 """Bounds that formats have a fused activation for; any others must be what the grid saturates at."""
 
+LAYOUT = (aten.reshape.default, aten.permute.default)
+"""Calls that give the values they read in another order or shape."""
+
 RECURRENT = (aten.lstm.input, aten.gru.input)
 """Calls that have several weights."""
 
@@ -46,14 +49,18 @@ def annotate(graph: Graph, rules: Rules, default: Scheme, overrides: Mapping[str
 
 
 def _schemes(calls: list[fx.Node], rules: Rules, default: Scheme, overrides: Mapping[str, Scheme]) -> dict[fx.Node, Scheme]:
-    """Schemes by module path. An activation that a kernel applies has that kernel's, unless an override names its own module."""
+    """Schemes by module path.
+
+    An activation that a kernel applies has that kernel's, and what only lays out a result anew has that result's, unless an override
+    names its own module.
+    """
     schemes = {n: for_module(module_path(n), default, overrides) for n in calls}
     for node in calls:
         reader = next(iter(node.users)) if len(node.users) == 1 else None
-        if reader is None or op_name(reader) not in rules.fuse.get(op_name(node), ()) or len(float_operands(reader)) > 1:
-            continue
-        if not any(matches(module_path(reader), glob) for glob in overrides):
-            schemes[reader] = schemes[node]
+        applied = reader is not None and op_name(reader) in rules.fuse.get(op_name(node), ()) and len(float_operands(reader)) == 1
+        for follower in (n for n in node.users if is_call(n, *LAYOUT) or (applied and n is reader)):
+            if not any(matches(module_path(follower), glob) for glob in overrides):
+                schemes[follower] = schemes[node]
     return schemes
 
 
