@@ -27,6 +27,7 @@ import tomli_w
 
 from edgekit import documents
 from edgekit.errors import DataError, UsageError
+from edgekit.schemes import Scheme, parse_scheme
 
 if TYPE_CHECKING:
     from edgekit.data import Samples
@@ -123,6 +124,15 @@ class Recipe:
     passes: tuple[Pass, ...] = ()
     input_dtype: str | None = None
     output_dtype: str | None = None
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """Those of its passes that round, in their order.
+
+        Raises:
+            UsageError: One has a scheme that does not exist.
+        """
+        return tuple(parse_scheme(p.scheme) for p in self.passes if hasattr(p, "scheme"))
 
     def without(self, *names: str) -> Recipe:
         """The same recipe without the passes of these names."""

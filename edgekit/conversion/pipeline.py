@@ -286,7 +286,7 @@ def stages(graph: Graph, recipe: Recipe, context: Context, steps: Steps) -> Iter
         graph = _apply(step, graph, context, steps)
         yield step.name, graph
     with steps.step(LOWER):
-        graph = resizing_as(graph, lower(graph, context.rules))
+        graph = resizing_as(graph, lower(graph, context.rules, int8=any(s.static and s.activation_bits == 8 for s in recipe.schemes)))
     yield LOWER, graph
     for step in passes[first:]:
         graph = _apply(step, graph, context, steps)

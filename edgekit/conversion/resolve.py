@@ -17,7 +17,7 @@ from edgekit.plugins import Encoding
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
 from edgekit.recipes import load_recipe
-from edgekit.schemes import Scheme, parse_scheme
+from edgekit.schemes import Scheme
 from edgekit.targets import Target, load_target
 
 OTHER_BATCHES = "--batch for one, or for TFLite files --dim INPUT:0=1..8"
@@ -119,10 +119,9 @@ def resolve(
         raise UsageError(f"unknown emitter {emitter!r}", accepted=["edgekit", "vendor"])
     device = at_versions(target if isinstance(target, Target) else load_target(target), versions or {})
     chosen = load_recipe(recipe if recipe is not None else device.recipe)
-    schemes = [parse_scheme(s) for s in _schemes(chosen)]
-    _check_dynamic(schemes, device)
-    _check_width(schemes, device)
-    integer = any(s.static for s in schemes)
+    _check_dynamic(chosen.schemes, device)
+    _check_width(chosen.schemes, device)
+    integer = any(s.static for s in chosen.schemes)
     encoding = Encoding(
         labels=tuple(labels) if labels is not None else None,
         description=description,
@@ -187,7 +186,3 @@ def _check_width(schemes: Sequence[Scheme], target: Target) -> None:
             accepted=[f"int{bits} activations" for bits in widths] or "schemes with float activations",
             next_step="--recipe int8" if widths else "--recipe weight_int8",
         )
-
-
-def _schemes(recipe: Recipe) -> list[str]:
-    return [p.scheme for p in recipe.passes if hasattr(p, "scheme")]

@@ -54,6 +54,7 @@ class Rules:
     Attributes:
         name: The format's name.
         lower: Canonical operators the format lacks, rewritten into ones it has before quantization.
+        lower_int8: What else is rewritten where activations are rounded to 8 bits: forms that only integer kernels gain by.
         fuse: Producer operator to what its kernel applies for free: activations, or the sum with another value.
         weighted: Operators with a weight operand, to the weight's output-channel axis.
         transposed_axis: The axis along which the weight of a transposed convolution has its scales.
@@ -78,6 +79,7 @@ class Rules:
     narrow: frozenset[int] = frozenset({4})
     palettes: bool = False
     transposed_axis: int = 1
+    lower_int8: tuple[str, ...] = ()
 
     @property
     def float_results(self) -> bool:
@@ -198,6 +200,7 @@ def load_rules(name: str) -> Rules:
         narrow=frozenset(data.get("narrow", (4,))),
         palettes=bool(data.get("palettes", False)),
         transposed_axis=int(data.get("transposed_axis", 1)),
+        lower_int8=tuple(data.get("lower_int8", ())),
     )
 
 

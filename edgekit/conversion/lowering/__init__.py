@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 from edgekit.conversion.lowering import (
     affine,
+    binary_softmax,
     elu,
     erf,
+    fold_outputs,
     fold_width,
     glu,
     group_norm,
@@ -39,8 +41,10 @@ from edgekit.targets import Rules
 
 REWRITES: Mapping[str, Rewrite] = {
     "affine": affine.REWRITE,
+    "binary_softmax": binary_softmax.REWRITE,
     "elu": elu.REWRITE,
     "erf": erf.REWRITE,
+    "fold_outputs": fold_outputs.REWRITE,
     "fold_width": fold_width.REWRITE,
     "glu": glu.REWRITE,
     "group_norm": group_norm.REWRITE,
@@ -63,16 +67,17 @@ REWRITES: Mapping[str, Rewrite] = {
 }
 
 
-ONE_SIZE = ("fold_width",)
+ONE_SIZE = ("fold_outputs", "fold_width")
 """Rewrites that count on the sizes the graph has: left out of one whose sizes stay open."""
 
 
-def lower(graph: Graph, rules: Rules) -> Graph:
+def lower(graph: Graph, rules: Rules, *, int8: bool = False) -> Graph:
     """Apply the rewrites `rules` names, in its order.
 
     Args:
         graph: In canonical form, not yet quantized.
         rules: Of the format the graph will be written in.
+        int8: Whether activations will be rounded to 8 bits.
 
     Returns:
         A graph that computes the same, up to float rounding.
@@ -80,11 +85,12 @@ def lower(graph: Graph, rules: Rules) -> Graph:
     Raises:
         UsageError: The rules name a rewrite that does not exist.
     """
-    unknown = [name for name in rules.lower if name not in REWRITES]
+    names = (*rules.lower, *(rules.lower_int8 if int8 else ()))
+    unknown = [name for name in names if name not in REWRITES]
     if unknown:
         raise UsageError(f"the rules of {rules.name!r} name unknown lowerings: {', '.join(unknown)}", accepted=sorted(REWRITES))
     graph = graph.copy()
-    for name in rules.lower:
+    for name in names:
         if graph.open_sizes and name in ONE_SIZE:
             continue
         _apply(graph, REWRITES[name])

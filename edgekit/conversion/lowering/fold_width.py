@@ -25,21 +25,28 @@ WORTH = 0.8
 
 
 def _fold_width(node: fx.Node) -> fx.Node | None:
-    weight = constant_value(node.args[1])
-    if weight is None or constraints_of(node.args[1]) or argument(node, "transposed") or argument(node, "groups") != 1:
-        return None
-    if weight.dim() > 4 or set(argument(node, "dilation")) != {1}:
+    weight = foldable(node)
+    if weight is None:
         return None
     factor = _factor(weight, argument(node, "stride")[-1])
-    x, pads = _padding(node)
-    if factor == 1 or len(shape_of(x)) != weight.dim():
+    x, pads = padding_of(node)
+    if factor == 1:
         return None
     taps, stride = -(-weight.shape[-1] // factor), argument(node, "stride")[-1] // factor
     columns = (shape_of(node)[-1] - 1) * stride + taps
     behind = columns * factor - shape_of(x)[-1] - pads[0]
     if behind < 0:  # the last columns are not read
         return None
-    return _folded(node, x, [pads[0], behind, *pads[2:]], _columns_as_channels(weight, taps, factor), stride)
+    return _folded(node, x, [pads[0], behind, *pads[2:]], columns_as_channels(weight, taps, factor), stride)
+
+
+def foldable(node: fx.Node) -> Tensor | None:
+    """The weight of a plain convolution over rows, whose columns can be taken apart; None of another."""
+    weight = constant_value(node.args[1])
+    if weight is None or constraints_of(node.args[1]) or argument(node, "transposed") or argument(node, "groups") != 1:
+        return None
+    whole = len(shape_of(node)) == weight.dim() <= 4 and set(argument(node, "dilation")) == {1}
+    return weight if whole else None
 
 
 def _factor(weight: Tensor, stride: int) -> int:
@@ -53,7 +60,7 @@ def _factor(weight: Tensor, stride: int) -> int:
     return best if products(best) <= WORTH * products(1) else 1
 
 
-def _padding(node: fx.Node) -> tuple[fx.Node, list[int]]:
+def padding_of(node: fx.Node) -> tuple[fx.Node, list[int]]:
     """What the convolution reads before zeros are put around it, and these, last dimension first, as ``pad`` counts them."""
     x: Any = node.args[0]
     own = argument(node, "padding")
@@ -67,7 +74,7 @@ def _padding(node: fx.Node) -> tuple[fx.Node, list[int]]:
     return x.args[0], [a + b for a, b in zip(amounts, pads, strict=True)]
 
 
-def _columns_as_channels(weight: Tensor, taps: int, factor: int) -> Tensor:
+def columns_as_channels(weight: Tensor, taps: int, factor: int) -> Tensor:
     """(O, C, …, taps · factor) to (O, factor · C, …, taps)."""
     wide = torch.nn.functional.pad(weight, (0, taps * factor - weight.shape[-1]))
     split = wide.reshape(*weight.shape[:-1], taps, factor).movedim(-1, 1)
@@ -76,17 +83,28 @@ def _columns_as_channels(weight: Tensor, taps: int, factor: int) -> Tensor:
 
 def _folded(node: fx.Node, x: fx.Node, pads: list[int], weight: Tensor, stride: int) -> fx.Node:
     pen = Pen(node)
-    if any(pads):
-        x = pen(aten.pad.default, x, pads, "constant", 0.0)
+    x = padded(pen, x, pads)
+    folded = neighbours_as_channels(pen, x, weight.shape[1] // shape_of(x)[1])
+    return plain_convolution(pen, folded, weight, node.args[2], [*argument(node, "stride")[:-1], stride])
+
+
+def padded(pen: Pen, x: fx.Node, pads: list[int]) -> fx.Node:
+    """Zeros around `x`, last dimension first; itself where there are none."""
+    return pen(aten.pad.default, x, pads, "constant", 0.0) if any(pads) else x
+
+
+def neighbours_as_channels(pen: Pen, x: fx.Node, factor: int) -> fx.Node:
+    """(N, C, …, W) to (N, factor · C, …, W / factor): with the channels innermost in memory, the same bytes."""
     samples, channels, *rows, width = shape_of(x)
-    factor = weight.shape[1] // channels
     split = pen.reshape(x, [samples, channels, *rows, width // factor, factor])
     moved = pen.permute(split, [0, len(rows) + 3, *range(1, len(rows) + 3)])
-    folded = pen.reshape(moved, [samples, factor * channels, *rows, width // factor])
-    strides, none = [*argument(node, "stride")[:-1], stride], [0] * (len(rows) + 1)
-    ones = [1] * (len(rows) + 1)
-    w = pen.constant(weight, "folded")
-    return pen(aten.convolution.default, folded, w, node.args[2], strides, none, ones, False, none, 1)
+    return pen.reshape(moved, [samples, factor * channels, *rows, width // factor])
+
+
+def plain_convolution(pen: Pen, x: fx.Node, weight: Tensor, bias: Any, stride: list[int]) -> fx.Node:
+    """One without padding of its own, dilation or groups."""
+    none, ones = [0] * len(stride), [1] * len(stride)
+    return pen(aten.convolution.default, x, pen.constant(weight, "folded"), bias, stride, none, ones, False, none, 1)
 
 
 REWRITE = Rewrite((aten.convolution.default,), _fold_width)
