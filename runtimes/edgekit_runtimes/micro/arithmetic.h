@@ -5,6 +5,9 @@
 #if defined(__arm__)
 #include <arm_acle.h>
 #endif
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+#endif
 
 void *memcpy(void *, const void *, size_t);
 void *memmove(void *, const void *, size_t);

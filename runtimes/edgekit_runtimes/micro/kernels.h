@@ -16,19 +16,42 @@ typedef struct {
 
 enum Kind { CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, COPY, MUL, TABLE, RESIZE_BILINEAR, KINDS };
 
-INLINE int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t x_offset) {
+/* The sum of (x + offset) * w. Functions of their own: inlined, their values go to the stack and back in each turn. */
+#define WORTH_A_CALL 8
+#if defined(__ARM_FEATURE_MVE)
+static __attribute__((noinline)) int32_t dot_by_vectors(const int8_t *x, const int8_t *w, int32_t n, int32_t offset) {
   int32_t sum = 0;
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
-  uint32_t offsets = (uint32_t)(x_offset & 0xffff) * 0x10001u;
+  for (; n > 0; n -= 8, x += 8, w += 8) {
+    mve_pred16_t some = vctp16q((uint32_t)n);
+    sum = vmladavaq_s16(sum, vaddq_n_s16(vldrbq_z_s16(x, some), (int16_t)offset), vldrbq_z_s16(w, some));
+  }
+  return sum;
+}
+#elif defined(__ARM_FEATURE_DSP)
+static __attribute__((noinline)) int32_t dot_by_pairs(const int8_t *x, const int8_t *w, int32_t n, int32_t offset) {
+  uint32_t offsets = (uint32_t)(offset & 0xffff) * 0x10001u;
+  int32_t sum = 0;
   for (; n >= 4; n -= 4, x += 4, w += 4) {
-    uint32_t xs, ws;
+    uint32_t xs, ws, odd_x, odd_w;
     __builtin_memcpy(&xs, x, 4);
     __builtin_memcpy(&ws, w, 4);
-    sum = __smlad(__sxtab16(offsets, xs), __sxtb16(ws), sum);
-    sum = __smlad(__sxtab16(offsets, xs >> 8 | xs << 24), __sxtb16(ws >> 8 | ws << 24), sum);
+    __asm("sxtab16 %0, %1, %2, ror #8" : "=r"(odd_x) : "r"(offsets), "r"(xs));
+    __asm("sxtb16 %0, %1, ror #8" : "=r"(odd_w) : "r"(ws));
+    sum = __smlad(__sxtab16(offsets, xs), __sxtb16(ws), __smlad(odd_x, odd_w, sum));
   }
+  for (; n > 0; n--) sum += (*x++ + offset) * *w++;
+  return sum;
+}
 #endif
-  for (; n > 0; n--) sum += (*x++ + x_offset) * *w++;
+
+INLINE int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t offset) {
+#if defined(__ARM_FEATURE_MVE)
+  if (n >= WORTH_A_CALL) return dot_by_vectors(x, w, n, offset);
+#elif defined(__ARM_FEATURE_DSP)
+  if (n >= WORTH_A_CALL) return dot_by_pairs(x, w, n, offset);
+#endif
+  int32_t sum = 0;
+  for (; n > 0; n--) sum += (*x++ + offset) * *w++;
   return sum;
 }
 
