@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.timing import Launch, Pace, sample
-from edgekit_runtimes import _feeding as feeding
-from edgekit_runtimes._sessions import Answer, Arrays, Session
+from edgekit_runtimes._sessions import Answer, Arrays, Session, feed_one
 
 
 def measure(model: Path, opened: Callable[[], Session], arrays: Arrays, pace: Pace) -> Answer:
@@ -34,9 +33,7 @@ def measure(model: Path, opened: Callable[[], Session], arrays: Arrays, pace: Pa
     baseline = _status("VmRSS")
     with _stopwatch() as cold:
         session = opened()
-    one = {name: value[None] for name, value in arrays.items()}
-    feeding.check(session, one)
-    feeding.feed(session, one, 0, feeding.prepare(session, one))
+    feed_one(session, arrays)
     with _stopwatch() as first:
         session.invoke()
     timings = sample(session.bare_call(), pace, session.idle_call())

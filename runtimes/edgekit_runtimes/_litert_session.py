@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from edgekit.errors import ConversionError, LoadError, UsageError
+from edgekit.errors import ConversionError, LoadError
 from edgekit.tensors import Grid
 from edgekit_runtimes import _litert_nodes as nodes
 from edgekit_runtimes import _sessions
@@ -47,12 +47,7 @@ class Session:
     """
 
     def __init__(self, model: Path, delegate: str = "xnnpack", threads: int = 1, *, allocate: bool = True, keep: bool = False) -> None:
-        if delegate not in RESOLVERS:
-            raise UsageError(f"LiteRT has no delegate {delegate!r} here", accepted=tuple(RESOLVERS))
-        if threads < 1:
-            raise UsageError(f"cannot run on {threads} threads", accepted="1 or more")
-        if not model.is_file():
-            raise LoadError(f"no model file at {model}", next_step="check the path, or run `edgekit convert` first")
+        _sessions.check_request("LiteRT", model, delegate, threads, RESOLVERS)
         self.model = model
         try:
             self.interpreter = Interpreter(

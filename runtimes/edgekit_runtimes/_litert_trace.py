@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,18 @@ from typing import Any
 import numpy as np
 
 from edgekit.timing import OpTime, OpTrace
-from edgekit_runtimes import _feeding as feeding
 from edgekit_runtimes._litert_capi import ProfiledModel, ProfilerMissing
 from edgekit_runtimes._litert_kernels import op_times
 from edgekit_runtimes._litert_nodes import Node
 from edgekit_runtimes._litert_session import Session
-from edgekit_runtimes._litert_worker import opened
-from edgekit_runtimes._sessions import Answer, Arrays
+from edgekit_runtimes._sessions import Answer, Arrays, feed_one
 
 SOURCE = "LiteRT's own profiler: mean of the calmest three quarters of runs; whole microseconds, a delegate's kernels rounded down"
 
 
-def trace(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+def trace(session: Session, arguments: Mapping[str, Any], arrays: Arrays) -> Answer:
     """An `OpTrace`, as JSON."""
-    session = opened(arguments)
-    one = {name: value[None] for name, value in arrays.items()}
-    feeding.check(session, one)
-    feeding.feed(session, one, 0, feeding.prepare(session, one))
+    feed_one(session, arrays)
     nodes, planned = session.ops(), _planned_arena(arguments, session)
     try:
         ops, runs = _profiled(arguments, session, arrays, nodes)
@@ -37,14 +32,14 @@ def trace(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     return asdict(result), {}
 
 
-def _planned_arena(arguments: dict[str, Any], session: Session) -> int | None:
+def _planned_arena(arguments: Mapping[str, Any], session: Session) -> int | None:
     """The arena without a delegate, which is the memory a plan of all activations needs."""
     if not any(n.delegated for n in session.ops()):
         return session.arena_bytes()
     return Session(Path(arguments["model"]), "none").arena_bytes()
 
 
-def _profiled(arguments: dict[str, Any], session: Session, arrays: Arrays, nodes: Sequence[Node]) -> tuple[tuple[OpTime, ...], int]:
+def _profiled(arguments: Mapping[str, Any], session: Session, arrays: Arrays, nodes: Sequence[Node]) -> tuple[tuple[OpTime, ...], int]:
     model = ProfiledModel(Path(arguments["model"]), arguments["delegate"], arguments["threads"])
     model.bind([np.broadcast_to(arrays[p.name], p.shape) for p in session.inputs], [p.shape for p in session.outputs])
     start = time.perf_counter()

@@ -35,6 +35,13 @@ def measure(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     return _launching.measure(Path(arguments["model"]), lambda: opened(arguments), arrays, Pace(**arguments["pace"]))
 
 
+def trace(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """Take per-operator times."""
+    from edgekit_runtimes import _litert_trace  # noqa: PLC0415 - no other function needs LiteRT's C interface
+
+    return _litert_trace.trace(opened(arguments), arguments, arrays)
+
+
 def opened(arguments: dict[str, Any]) -> Session:
     """The session a request asks for."""
     return Session(Path(arguments["model"]), arguments["delegate"], arguments["threads"])

@@ -10,8 +10,8 @@ from typing import Any
 import MNN
 import numpy as np
 
-from edgekit.errors import ConversionError, LoadError, UsageError
-from edgekit_runtimes._sessions import Port
+from edgekit.errors import ConversionError, LoadError
+from edgekit_runtimes._sessions import Port, check_request
 
 _TYPES = {"float32": MNN.Halide_Type_Float, "int32": MNN.Halide_Type_Int, "uint8": MNN.Halide_Type_Uint8, "int64": MNN.Halide_Type_Int64}
 DELEGATES = ("xnnpack", "none", "reference")
@@ -33,12 +33,7 @@ class Session:
     """
 
     def __init__(self, model: Path, delegate: str = "xnnpack", threads: int = 1) -> None:
-        if delegate not in DELEGATES:
-            raise UsageError(f"MNN has no delegate {delegate!r} here", accepted=DELEGATES)
-        if threads < 1:
-            raise UsageError(f"cannot run on {threads} threads", accepted="1 or more")
-        if not model.is_file():
-            raise LoadError(f"no model file at {model}", next_step="check the path, or run `edgekit convert` first")
+        check_request("MNN", model, delegate, threads, DELEGATES)
         self.model = model
         try:
             self._interpreter = MNN.Interpreter(str(model))

@@ -67,9 +67,7 @@ def measure(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
 def trace(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     """An `OpTrace`, as JSON."""
     session = opened(arguments)
-    one = {name: value[None] for name, value in arrays.items()}
-    feeding.check(session, one)
-    feeding.feed(session, one, 0, feeding.prepare(session, one))
+    _sessions.feed_one(session, arrays)
     times: dict[str, float] = defaultdict(float)
     runs, end = 0, time.perf_counter() + float(arguments["seconds"])
     while runs < 3 or (time.perf_counter() < end and runs < 500):

@@ -13,9 +13,9 @@ import onnx
 import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
 
-from edgekit.errors import ConversionError, LoadError, UsageError
+from edgekit.errors import ConversionError, LoadError
 from edgekit.onnxfile import read_model
-from edgekit_runtimes._sessions import Port
+from edgekit_runtimes._sessions import Port, check_request
 
 LEVELS = {
     "xnnpack": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -46,10 +46,7 @@ class Session:
     """
 
     def __init__(self, model: Path, delegate: str = "xnnpack", threads: int = 1, *, profile: Path | None = None) -> None:
-        if delegate not in LEVELS:
-            raise UsageError(f"ONNX Runtime has no delegate {delegate!r} here", accepted=tuple(LEVELS))
-        if threads < 1:
-            raise UsageError(f"cannot run on {threads} threads", accepted="1 or more")
+        check_request("ONNX Runtime", model, delegate, threads, LEVELS)
         self.model, self._values, self._results = model, dict[str, np.ndarray](), list[np.ndarray]()
         self._proto = read_model(model)
         self._session = _opened(model, delegate, threads, profile)

@@ -12,7 +12,6 @@ from typing import Any
 
 from edgekit.onnxfile import read_model
 from edgekit.timing import OpTime, OpTrace, Pace
-from edgekit_runtimes import _feeding as feeding
 from edgekit_runtimes import _launching, _sessions
 from edgekit_runtimes._onnx_constants import constants
 from edgekit_runtimes._onnxruntime_session import Session, with_outputs
@@ -57,9 +56,7 @@ def trace(arguments: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     if arguments["delegate"] == "reference":
         return asdict(OpTrace(reason="onnx' reference evaluator has no profiler")), {}
     session = Session(Path(arguments["model"]), arguments["delegate"], arguments["threads"], profile=folder / "profile")
-    one = {name: value[None] for name, value in arrays.items()}
-    feeding.check(session, one)
-    feeding.feed(session, one, 0, feeding.prepare(session, one))
+    _sessions.feed_one(session, arrays)
     runs, end = 0, time.perf_counter() + float(arguments["seconds"])
     while runs < 3 or (time.perf_counter() < end and runs < 500):
         session.invoke()

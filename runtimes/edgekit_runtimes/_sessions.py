@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from edgekit.errors import LoadError, UsageError
 from edgekit_runtimes import _feeding as feeding
 
 Arrays = Mapping[str, np.ndarray]
@@ -92,6 +94,40 @@ def run(session: Session, arrays: Arrays, batch: int = 1) -> Answer:
         for name, value in session.fetch().items():
             rows[name].append(value)
     return {}, {p.name: _stacked(rows[p.name], p, batch)[:samples] for p in session.outputs}
+
+
+def feed_one(session: Session, arrays: Arrays) -> None:
+    """Give the session one sample, whose arrays have no batch dimension."""
+    one = {name: value[None] for name, value in arrays.items()}
+    feeding.check(session, one)
+    feeding.feed(session, one, 0, feeding.prepare(session, one))
+
+
+def check_request(library: str, model: Path, delegate: str, threads: int, delegates: Collection[str]) -> None:
+    """Refuse what no session can be made of.
+
+    Args:
+        library: As its users call it.
+        model: The file.
+        delegate: One of `delegates`.
+        threads: CPU threads.
+        delegates: Those the library has here.
+
+    Raises:
+        UsageError: It has no such delegate, or there are no threads.
+        LoadError: There is no such file.
+    """
+    if delegate not in delegates:
+        raise UsageError(f"{library} has no delegate {delegate!r} here", accepted=tuple(delegates))
+    if threads < 1:
+        raise UsageError(f"cannot run on {threads} threads", accepted="1 or more")
+    require_file(model)
+
+
+def require_file(model: Path) -> None:
+    """Raise `LoadError` where there is no such file."""
+    if not model.is_file():
+        raise LoadError(f"no model file at {model}", next_step="check the path, or run `edgekit convert` first")
 
 
 def layers(session: Session, arrays: Arrays, read: Callable[[], Mapping[str, np.ndarray]]) -> Answer:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime as tflm
 
-from edgekit.errors import ConversionError, LoadError
+from edgekit.errors import ConversionError
 from edgekit_runtimes import _sessions
 from edgekit_runtimes._sessions import Answer, Arrays, Port
 
@@ -53,8 +53,7 @@ class Session:
 
     def __init__(self, arguments: Mapping[str, Any], folder: Path) -> None:
         self.model = Path(arguments["model"])
-        if not self.model.is_file():
-            raise LoadError(f"no model file at {self.model}", next_step="check the path, or run `edgekit convert` first")
+        _sessions.require_file(self.model)
         described = _read(str(arguments["reader"]), self.model, folder)
         if described["subgraphs"] > 1:
             raise ConversionError(f"{self.model.name} has {described['subgraphs']} subgraphs; only files with one are run here")

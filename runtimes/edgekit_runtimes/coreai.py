@@ -10,19 +10,17 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-import numpy as np
-
-from edgekit import worker
-from edgekit.plugins import RunRequest, require
+from edgekit.plugins import require
+from edgekit_runtimes._in_worker import InWorker
 
 
 @dataclass(frozen=True)
-class CoreAI:
+class CoreAI(InWorker):
     """Runs ``.mlpackage`` folders whose operators are translated; others are an error that names the operator.
 
-    `RunRequest.options` takes ``timeout`` (seconds, 600).
+    Arguments, results and errors are those of the runtime ``coreml``. `RunRequest.options` takes ``timeout`` (seconds, 600).
 
     Attributes:
         measures: What its answers are good for; there is nothing to profile.
@@ -36,27 +34,14 @@ class CoreAI:
     measures: str = "numerics, not latency"
     instead: str = "measure on the device: open the package in Xcode and make a performance report"
     delegates: tuple[str, ...] = ()
-
-    def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Run each sample by itself; arguments, result and errors as of the runtime ``coreml``."""
-        return dict(self._call("run", request, {name: np.asarray(value) for name, value in inputs.items()})[1])
-
-    def inspect(self, request: RunRequest) -> dict[str, Any]:
-        """Translate the package; see the runtime ``coreml``."""
-        return self._call("inspect", request, {})[0]
+    worker: ClassVar[str] = "edgekit_runtimes._coreai.worker"
+    package: ClassVar[str] = "coreai"
+    needs: ClassVar[Mapping[str, str]] = {"coremltools": "coreml"}
 
     def version(self) -> str:
         """``coreai-core 1.0.0b3``."""
         require("coreai", self.extra)
         return f"coreai-core {importlib.metadata.version('coreai-core')}"
-
-    def _call(self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        require("coreai", self.extra)
-        require("coremltools", "coreml")
-        arguments = {"model": str(request.model.resolve())}
-        return worker.run(
-            f"edgekit_runtimes._coreai.worker:{function}", arguments, arrays, timeout=float(request.options.get("timeout", 600.0))
-        )
 
 
 RUNTIME = CoreAI()

@@ -7,21 +7,21 @@ latency, of what a Neural Engine accumulates in half precision, or of what a com
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from edgekit import worker
 from edgekit.plugins import RunRequest, require
 from edgekit_runtimes._coreml_macos import OnMac
+from edgekit_runtimes._in_worker import LayeredInWorker
 
 __all__ = ["RUNTIME", "CoreML", "OnMac"]
 
 
 @dataclass(frozen=True)
-class CoreML:
+class CoreML(LayeredInWorker):
     """Evaluates ``.mlpackage`` folders.
 
     `RunRequest.delegate` means nothing to it. `RunRequest.options` takes ``timeout`` (seconds, 600).
@@ -38,6 +38,8 @@ class CoreML:
     measures: str = "numerics, not latency"
     instead: str = "measure on the device: open the package in Xcode and make a performance report"
     delegates: tuple[str, ...] = ()
+    worker: ClassVar[str] = "edgekit_runtimes._coreml.worker"
+    package: ClassVar[str] = "coremltools"
 
     def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run each sample, a batch of the model at a time.
@@ -57,8 +59,7 @@ class CoreML:
             ConversionError: The evaluator lacks an operator, or an operation cannot be computed.
             WorkerCrashed: It hung or ran out of memory.
         """
-        arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        return dict(self._call("run", request, arrays)[1])
+        return super().run(request, inputs)
 
     def inspect(self, request: RunRequest) -> dict[str, Any]:
         """Load the package.
@@ -67,7 +68,7 @@ class CoreML:
             ``inputs`` and ``outputs`` (as `TensorSpec.to_json`); ``ops``: for each its ``index``, ``name``, ``outputs`` and
             ``delegated`` (None: the device decides). Constants are no operators.
         """
-        return self._call("inspect", request, {})[0]
+        return super().inspect(request)
 
     def weights(self, request: RunRequest) -> dict[str, np.ndarray]:
         """Every constant that an operation uses, by its name in the program, decompressed. Raises what `run` raises."""
@@ -77,21 +78,6 @@ class CoreML:
         """``coremltools 9.0 messages, torch 2.13.0``."""
         require("coremltools", self.extra)
         return f"coremltools {importlib.metadata.version('coremltools')} messages, torch {importlib.metadata.version('torch')}"
-
-    def layers(self, request: RunRequest, inputs: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, np.ndarray]:
-        """What the program computes inside; see `edgekit.plugins.LayeredRuntime`."""
-        arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        values, found = self._call("layers", request, arrays, layers=list(wanted))
-        return {name: found[str(i)] for i, name in enumerate(values["names"])}
-
-    def _call(
-        self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray], **more: Any
-    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        require("coremltools", self.extra)
-        arguments = {"model": str(request.model.resolve()), "threads": request.threads, **more}
-        return worker.run(
-            f"edgekit_runtimes._coreml.worker:{function}", arguments, arrays, timeout=float(request.options.get("timeout", 600.0))
-        )
 
 
 RUNTIME = CoreML()

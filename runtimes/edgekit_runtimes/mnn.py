@@ -10,11 +10,11 @@ import numpy as np
 
 from edgekit import worker
 from edgekit.plugins import RunRequest
-from edgekit_runtimes._in_worker import InWorker
+from edgekit_runtimes._in_worker import TimedInWorker, arguments, named, timeout
 
 
 @dataclass(frozen=True)
-class Mnn(InWorker):
+class Mnn(TimedInWorker):
     """Runs ``.mnn`` files, in MNN's high precision: float32 where the file does not say int8.
 
     `RunRequest.delegate` makes no difference: MNN has one set of kernels for a CPU. `RunRequest.options` takes ``timeout``
@@ -26,6 +26,7 @@ class Mnn(InWorker):
     extra: str = "mnn"
     worker: ClassVar[str] = "edgekit_runtimes._mnn_worker"
     package: ClassVar[str] = "MNN"
+    kernels: ClassVar[Mapping[str, str]] = {}
     convolution_error: ClassVar[float] = 2.0**-13
     """Measured on 3x3 and 5x5 kernels of 32 to 128 channels over 28 to 56 pixels: 0.9e-4 to 1.5e-4; PyTorch's is 2e-7."""
 
@@ -34,11 +35,7 @@ class Mnn(InWorker):
 
         See `edgekit.plugins.ReadsBack`. They are read without MNN, in a worker: MNN gives nobody its constants.
         """
-        timeout = float(request.options.get("timeout", 600.0))
-        values, arrays = worker.run("edgekit_converters.mnn.reader:weights", {"model": str(request.model.resolve())}, timeout=timeout)
-        return {name: arrays[str(i)] for i, name in enumerate(values["names"])}
-
-    kernels: ClassVar[Mapping[str, str]] = {}
+        return named(worker.run("edgekit_converters.mnn.reader:weights", arguments(request), timeout=timeout(request)))
 
 
 RUNTIME = Mnn()

@@ -13,11 +13,11 @@ from typing import ClassVar
 import numpy as np
 
 from edgekit.plugins import RunRequest
-from edgekit_runtimes._in_worker import InWorker
+from edgekit_runtimes._in_worker import TimedInWorker, named
 
 
 @dataclass(frozen=True)
-class OnnxRuntime(InWorker):
+class OnnxRuntime(TimedInWorker):
     """Runs ``.onnx`` files.
 
     `RunRequest.delegate` is ``xnnpack`` for the engine's default (all graph optimizations), ``none`` for its kernels without
@@ -30,14 +30,12 @@ class OnnxRuntime(InWorker):
     extra: str = "jetson"
     worker: ClassVar[str] = "edgekit_runtimes._onnxruntime_worker"
     package: ClassVar[str] = "onnxruntime"
-    needs: ClassVar[tuple[str, ...]] = ("onnx",)
+    needs: ClassVar[Mapping[str, str]] = {"onnx": "jetson"}
+    kernels: ClassVar[Mapping[str, str]] = {"xnnpack": "optimized graph", "none": "graph as written", "reference": "reference evaluator"}
 
     def weights(self, request: RunRequest) -> dict[str, np.ndarray]:
         """The file's real constants by name, dequantized; see `edgekit.plugins.ReadsBack`."""
-        values, arrays = self._call("weights", request, {})
-        return {name: arrays[str(i)] for i, name in enumerate(values["names"])}
-
-    kernels: ClassVar[Mapping[str, str]] = {"xnnpack": "optimized graph", "none": "graph as written", "reference": "reference evaluator"}
+        return named(self._call("weights", request, {}))
 
 
 RUNTIME = OnnxRuntime()

@@ -6,19 +6,19 @@ taken: counts come from ``--on qemu:cortex-m4``.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from edgekit import plugins, worker
-from edgekit.plugins import RunRequest, require
+from edgekit import plugins
+from edgekit.plugins import RunRequest
+from edgekit_runtimes._in_worker import InWorker
 
 
 @dataclass(frozen=True)
-class TfliteMicro:
+class TfliteMicro(InWorker):
     """Runs ``.tflite`` files on tflite-micro.
 
     `RunRequest.threads` and `RunRequest.delegate` mean nothing here: one thread, one set of kernels. `RunRequest.options` takes
@@ -28,25 +28,9 @@ class TfliteMicro:
     name: str = "tflite_micro"
     formats: tuple[str, ...] = ("litert",)
     extra: str = "microcontrollers"
-
-    def run(self, request: RunRequest, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Run each sample by itself, variables reset between them.
-
-        Args:
-            request: The model file.
-            inputs: By signature name, arrays of shape (samples, *input shape without batch) in the file's dtypes.
-
-        Returns:
-            Outputs by signature name, of shape (samples, *output shape without batch), in the file's dtypes.
-
-        Raises:
-            LoadError: The file cannot be read.
-            DataError: The inputs are not the model's.
-            ConversionError: tflite-micro has no kernel for an operator, or one refuses.
-            WorkerCrashed: It aborted or hung.
-        """
-        arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        return dict(self._call("run", request, arrays)[1])
+    worker: ClassVar[str] = "edgekit_runtimes._tflite_micro_worker"
+    package: ClassVar[str] = "tflite_micro"
+    needs: ClassVar[Mapping[str, str]] = {"ai_edge_litert": "litert"}
 
     def inspect(self, request: RunRequest) -> dict[str, Any]:
         """Load and allocate the file; what it holds and what memory it needs.
@@ -57,19 +41,12 @@ class TfliteMicro:
             record of it, in bytes by what they are for, with the ``head`` (activations) and the ``tail`` (what persists). Pointers
             have 8 bytes here and 4 on a microcontroller, so its tail is smaller there, and its arena too.
         """
-        return self._call("inspect", request, {})[0]
+        return super().inspect(request)
 
-    def version(self) -> str:
-        """``tflite-micro 0.dev20261023182759``."""
-        require("tflite_micro", self.extra)
-        return f"tflite-micro {importlib.metadata.version('tflite-micro')}"
-
-    def _call(self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        require("tflite_micro", self.extra)
-        require("ai_edge_litert", "litert")
-        arguments = {"model": str(request.model.resolve()), "reader": plugins.load("converters", "litert").reader}
-        timeout = float(request.options.get("timeout", 600.0))
-        return worker.run(f"edgekit_runtimes._tflite_micro_worker:{function}", arguments, arrays, timeout=timeout)
+    def _call(
+        self, function: str, request: RunRequest, arrays: Mapping[str, np.ndarray], **more: Any
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return super()._call(function, request, arrays, reader=plugins.load("converters", "litert").reader, **more)
 
 
 RUNTIME = TfliteMicro()

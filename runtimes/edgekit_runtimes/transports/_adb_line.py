@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
 from pathlib import Path
 
 from edgekit.devices import MAX_OUTPUT, Address
 from edgekit.errors import DeviceFailed, DeviceLost
-from edgekit_runtimes.transports._line import Output, client, end, talk
+from edgekit_runtimes.transports._line import Clients, Output
 from edgekit_runtimes.transports._posix import refuse_if_full
 
 _GONE = (
@@ -27,8 +25,7 @@ class AdbLine:
     """Talks to one device by its serial."""
 
     def __init__(self, address: Address, program: str) -> None:
-        self._address, self._program = address, program
-        self._lock, self._running, self._closed = threading.Lock(), set[subprocess.Popen[bytes]](), False
+        self._address, self._program, self._clients = address, program, Clients(address)
 
     def execute(self, script: str, *, timeout: float, limit: int = MAX_OUTPUT) -> Output:
         """See `Line`. ``-T``: no terminal, so that bytes stay as they are and both streams stay apart."""
@@ -47,26 +44,11 @@ class AdbLine:
 
     def interrupt(self) -> None:
         """See `Line`."""
-        with self._lock:
-            running = list(self._running)
-        for process in running:
-            end(process)
+        self._clients.interrupt()
 
     def close(self) -> None:
         """See `Line`."""
-        with self._lock:
-            self._closed = True
-        self.interrupt()
+        self._clients.close()
 
     def _call(self, arguments: list[str], timeout: float, limit: int) -> Output:
-        with self._lock:
-            if self._closed:
-                raise DeviceLost(f"{self._address} was let go")
-            process = client([self._program, "-s", self._address.place, *arguments])
-            self._running.add(process)
-        try:
-            out, err = talk(process, timeout=timeout, limit=limit)
-        finally:
-            with self._lock:
-                self._running.discard(process)
-        return Output(out, err, process.returncode)
+        return self._clients.run([self._program, "-s", self._address.place, *arguments], timeout=timeout, limit=limit)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from edgekit.devices import MAX_OUTPUT
-from edgekit.errors import DeviceFailed
+from edgekit.devices import MAX_OUTPUT, Address
+from edgekit.errors import DeviceFailed, DeviceLost
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,51 @@ def talk(process: subprocess.Popen[bytes], *, timeout: float, limit: int) -> tup
     if any(reader.overflowed for reader in streams):
         raise DeviceFailed(f"the program printed more than {limit} bytes", next_step="is it the right program?")
     return bytes(streams[0].data), bytes(streams[1].data)
+
+
+class Clients:
+    """Client programs that run now, of one line; several threads may start them.
+
+    Args:
+        address: The device's name.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address, self._closed = address, False
+        self._lock, self._running = threading.Lock(), set[subprocess.Popen[bytes]]()
+
+    def run(self, argv: Sequence[str], *, timeout: float, limit: int) -> Output:
+        """Run one to its end.
+
+        Raises:
+            TimeoutError: It did not end in time, and was killed.
+            DeviceFailed: It printed more than `limit` bytes, and was killed.
+            DeviceLost: The line was closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise DeviceLost(f"{self._address} was let go")
+            process = client(argv)
+            self._running.add(process)
+        try:
+            out, err = talk(process, timeout=timeout, limit=limit)
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        return Output(out, err, process.returncode)
+
+    def interrupt(self) -> None:
+        """End all. Never raises."""
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            end(process)
+
+    def close(self) -> None:
+        """End all, and start none any more. Never raises."""
+        with self._lock:
+            self._closed = True
+        self.interrupt()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +14,7 @@ from edgekit.devices import MAX_OUTPUT, Address, DeviceState, Found, Machine, Tr
 from edgekit.devices.host import device_state, machine
 from edgekit.errors import DeviceUnavailable, UsageError
 from edgekit_runtimes.transports._elf import require_architecture
-from edgekit_runtimes.transports._line import Output, client, end, talk
+from edgekit_runtimes.transports._line import Clients, Output
 from edgekit_runtimes.transports._posix import PosixTransport, refuse_if_full
 
 
@@ -24,20 +22,11 @@ class HostLine:
     """A `edgekit_runtimes.transports._line.Line` to ``/bin/sh`` here."""
 
     def __init__(self, address: Address) -> None:
-        self._address, self._lock = address, threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._address, self._clients = address, Clients(address)
 
     def execute(self, script: str, *, timeout: float, limit: int = MAX_OUTPUT) -> Output:
         """See `Line`."""
-        process = client(["/bin/sh", "-c", script])
-        with self._lock:
-            self._running.add(process)
-        try:
-            out, err = talk(process, timeout=timeout, limit=limit)
-        finally:
-            with self._lock:
-                self._running.discard(process)
-        return Output(out, err, process.returncode)
+        return self._clients.run(["/bin/sh", "-c", script], timeout=timeout, limit=limit)
 
     def send(self, file: Path, path: str, *, timeout: float) -> None:
         """See `Line`."""
@@ -49,14 +38,11 @@ class HostLine:
 
     def interrupt(self) -> None:
         """See `Line`."""
-        with self._lock:
-            running = list(self._running)
-        for process in running:
-            end(process)
+        self._clients.interrupt()
 
     def close(self) -> None:
         """See `Line`."""
-        self.interrupt()
+        self._clients.close()
 
 
 class Host(PosixTransport):
