@@ -15,7 +15,7 @@ from flatbuffers import number_types
 
 from edgekit.errors import ConversionError
 from edgekit_converters.mnn.flat import Table
-from edgekit_converters.mnn.schema import CONVOLUTION2D, Coded, Convolution2D, Net, Op
+from edgekit_converters.mnn.schema import Coded, Coding, Convolution2D, Net, Op, Parameters
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,16 @@ def coded_weights(content: bytes) -> list[tuple[str, Table]]:
     """The names of operators whose weight is coded as integers, and its table."""
     found = []
     for op in Table.root(content).tables(Net.OPS):
-        parameters = op.table(Op.PARAMETERS) if op.scalar(Op.PARAMETERS_TYPE, number_types.Uint8Flags) == CONVOLUTION2D else None
-        coded = None if parameters is None else parameters.table(Convolution2D.CODED)
-        if coded is not None and coded.integer(Coded.TYPE) == Coded.INDEXED:
+        convolution = parameters(op, Parameters.CONVOLUTION2D)
+        coded = None if convolution is None else convolution.table(Convolution2D.CODED)
+        if coded is not None and coded.integer(Coded.TYPE) == Coding.INDEXED:
             found.append((op.text(Op.NAME), coded))
     return found
+
+
+def parameters(op: Table, member: Parameters) -> Table | None:
+    """An operator's parameters, if they are of this kind."""
+    return op.table(Op.PARAMETERS) if op.scalar(Op.PARAMETERS_TYPE, number_types.Uint8Flags) == member else None
 
 
 def encode(weight: Weight) -> bytes:

@@ -13,7 +13,7 @@ from flatbuffers import encode, number_types
 
 from edgekit.tensors import Grid
 from edgekit_converters.mnn.flat import Table
-from edgekit_converters.mnn.schema import INT8, Description, Net
+from edgekit_converters.mnn.schema import INT8, Description, Net, Scaling
 
 _ALIGNMENT = 16
 
@@ -45,7 +45,7 @@ def written(net: Table) -> dict[int, Grid]:
     for description in net.tables(Net.TENSOR_DESCRIPTIONS):
         grid = description.table(Description.GRID)
         if grid is not None:
-            scale, zero = (float(grid.scalar(f, number_types.Float32Flags)) for f in (Description.SCALE, Description.ZERO))
+            scale, zero = (float(grid.scalar(f, number_types.Float32Flags)) for f in (Scaling.SCALE, Scaling.ZERO))
             found[description.integer(Description.INDEX)] = Grid("int8", (scale,), (int(zero),))
     return found
 
@@ -65,12 +65,12 @@ def _table(grids: Mapping[int, Grid]) -> bytes:
 
 
 def _description(builder: flatbuffers.Builder, index: int, grid: Grid) -> int:
-    builder.StartObject(5)
-    builder.PrependFloat32Slot(Description.SCALE, grid.scale[0], 0.0)
-    builder.PrependFloat32Slot(Description.ZERO, float(grid.zero_point[0]), 0.0)
-    builder.PrependFloat32Slot(Description.MIN, -128.0, 0.0)
-    builder.PrependFloat32Slot(Description.MAX, 127.0, 0.0)
-    builder.PrependInt32Slot(Description.TYPE, INT8, 0)
+    builder.StartObject(len(Scaling))
+    builder.PrependFloat32Slot(Scaling.SCALE, grid.scale[0], 0.0)
+    builder.PrependFloat32Slot(Scaling.ZERO, float(grid.zero_point[0]), 0.0)
+    builder.PrependFloat32Slot(Scaling.MIN, -128.0, 0.0)
+    builder.PrependFloat32Slot(Scaling.MAX, 127.0, 0.0)
+    builder.PrependInt32Slot(Scaling.TYPE, INT8, 0)
     info = builder.EndObject()
     builder.StartObject(5)
     builder.PrependInt32Slot(Description.INDEX, index, -1)

@@ -6,19 +6,20 @@ The answer is JSON: see `edgekit.conversion.explanation`, which turns it into ro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from flatbuffers import number_types
 
 from edgekit.errors import LoadError
 from edgekit_converters._memory import limit_memory
-from edgekit_converters.mnn.coding import coded_weights, decode, reals
+from edgekit_converters.mnn.coding import coded_weights, decode, parameters, reals
 from edgekit_converters.mnn.flat import Table
 from edgekit_converters.mnn.grids import written
-from edgekit_converters.mnn.schema import BLOB, CONVOLUTION2D, DTYPES, INPUT, OPERATORS, Blob, Coded, Convolution2D, Net, Op
+from edgekit_converters.mnn.schema import CONTENTS, DTYPES, OPERATORS, Blob, Coded, Coding, Convolution2D, Input, Net, Op, Parameters
+
+T = TypeVar("T")
 
 _SHAPES = ("Shape", "Rank", "Const", "Size", "Range")
 
@@ -29,12 +30,7 @@ def read(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Pa
     Raises:
         LoadError: It is no MNN file, or contradicts itself.
     """
-    path = Path(arguments["model"])
-    limit_memory(path.stat().st_size)
-    try:
-        return described(path.read_bytes()), {}
-    except Exception as error:  # a damaged file may lead anywhere
-        raise LoadError(f"{path.name} is not a readable MNN file: {type(error).__name__}: {error}", accepted="a whole .mnn file") from None
+    return _of_content(arguments, described), {}
 
 
 def weights(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -45,13 +41,17 @@ def weights(arguments: dict[str, Any], arrays: Mapping[str, np.ndarray], folder:
     Raises:
         LoadError: It is no MNN file, or contradicts itself.
     """
+    found = _of_content(arguments, lambda content: {name: reals(*decode(coded)) for name, coded in coded_weights(content)})
+    return {"names": list(found)}, {str(i): array for i, array in enumerate(found.values())}
+
+
+def _of_content(arguments: Mapping[str, Any], read_from: Callable[[bytes], T]) -> T:
     path = Path(arguments["model"])
     limit_memory(path.stat().st_size)
     try:
-        found = {name: reals(*decode(coded)) for name, coded in coded_weights(path.read_bytes())}
+        return read_from(path.read_bytes())
     except Exception as error:  # a damaged file may lead anywhere
         raise LoadError(f"{path.name} is not a readable MNN file: {type(error).__name__}: {error}", accepted="a whole .mnn file") from None
-    return {"names": list(found)}, {str(i): array for i, array in enumerate(found.values())}
 
 
 def described(content: bytes) -> dict[str, Any]:
@@ -104,21 +104,17 @@ def _tensor(index: int, name: str, grid: dict[str, Any] | None) -> dict[str, Any
 
 
 def _input(table: Table, names: list[str]) -> dict[str, Any]:
-    parameters = _parameters(table, INPUT)
-    dims = [] if parameters is None else parameters.numbers(0, "<i4").tolist()
-    dtype = "float32" if parameters is None else DTYPES.get(parameters.integer(1, 1), "float32")
+    told = parameters(table, Parameters.INPUT)
+    dims = [] if told is None else told.numbers(Input.DIMS, "<i4").tolist()
+    dtype = "float32" if told is None else DTYPES.get(told.integer(Input.DTYPE, 1), "float32")
     return {"name": names[int(table.numbers(Op.OUTPUTS, "<i4")[0])], "shape": dims, "dtype": dtype, "grid": None}
 
 
-def _parameters(table: Table, member: int) -> Table | None:
-    return table.table(Op.PARAMETERS) if table.scalar(Op.PARAMETERS_TYPE, number_types.Uint8Flags) == member else None
-
-
 def _constant(table: Table) -> dict[str, Any]:
-    blob = _parameters(table, BLOB)
+    blob = parameters(table, Parameters.BLOB)
     if blob is None:
         return {"constant": True}
-    size = sum(blob.numbers(f, kind).nbytes for f, kind in Blob.VECTORS.items())
+    size = sum(blob.numbers(f, kind).nbytes for f, kind in CONTENTS.items())
     return {
         "constant": True,
         "shape": blob.numbers(Blob.DIMS, "<i4").tolist(),
@@ -148,14 +144,14 @@ def _operator(index: int, kind: str, table: Table, tensors: list[dict[str, Any]]
 
 def _weights(table: Table) -> tuple[int, dict[str, Any]]:
     """Bytes of a convolution's constants, and how they are coded."""
-    convolution = _parameters(table, CONVOLUTION2D)
+    convolution = parameters(table, Parameters.CONVOLUTION2D)
     if convolution is None:
         return 0, {}
     size = sum(convolution.numbers(f, "<f4").nbytes for f in (Convolution2D.WEIGHT, Convolution2D.BIAS))
     coded = convolution.table(Convolution2D.CODED)
     if coded is None:  # layers with one weight refer to the first of them
         return size, {"weights": "float32" if len(convolution.numbers(Convolution2D.WEIGHT, "<f4")) else "shared"}
-    scales, half = coded.numbers(Coded.SCALES, "<f4"), coded.integer(Coded.TYPE) == Coded.HALF
+    scales, half = coded.numbers(Coded.SCALES, "<f4"), coded.integer(Coded.TYPE) == Coding.HALF
     size += coded.numbers(Coded.BUFFER, "i1").nbytes + scales.nbytes
     return size, {"weights": "float16"} if half else {"weights": f"int{coded.integer(Coded.BITS) or 8}", "scales": len(scales)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 _FIRST = """
@@ -43,75 +44,106 @@ DTYPES: Final[dict[int, str]] = {
 }
 INT8: Final = 6
 
-CONVOLUTION2D: Final = 9
-BLOB: Final = 7
-INPUT: Final = 21
-"""Members of the union of operator parameters."""
-
 CONVOLUTIONS: Final = ("Convolution", "ConvolutionDepthwise", "Deconvolution", "DeconvolutionDepthwise")
 
 
-class Net:
-    """Fields of the root table."""
+class Parameters(IntEnum):
+    """Members of the union of operator parameters."""
 
-    TENSOR_DESCRIPTIONS: Final = 1
-    OPS: Final = 3
-    OUTPUTS: Final = 4
-    TENSOR_NAMES: Final = 7
-    SUBGRAPHS: Final = 10
-    UUID: Final = 11
+    BLOB = 7
+    CONVOLUTION2D = 9
+    INPUT = 21
 
 
-class Op:
-    """Fields of an operator."""
+class Coding(IntEnum):
+    """How a coded weight is stored."""
 
-    INPUTS: Final = 0
-    PARAMETERS_TYPE: Final = 1
-    PARAMETERS: Final = 2
-    NAME: Final = 3
-    OUTPUTS: Final = 4
-    TYPE: Final = 5
+    INDEXED = 1
+    """As numbers of integers in a list."""
+    HALF = 3
+    """In half precision."""
 
 
-class Convolution2D:
-    """Fields of a convolution's parameters."""
-
-    WEIGHT: Final = 1
-    BIAS: Final = 2
-    CODED: Final = 3
-    SYMMETRIC: Final = 4
+# Fields of tables.
 
 
-class Coded:
-    """Fields of a weight in compressed form (``IDSTQuan``)."""
+class Net(IntEnum):
+    """The root."""
 
-    BUFFER: Final = 0
-    SCALES: Final = 1
-    TYPE: Final = 2
-    INDEXED: Final = 1
-    """The type of weights that are numbers of integers in a list."""
-    HALF: Final = 3
-    """The type of half-precision weights."""
-    BITS: Final = 7
-    WIDE: Final = 11
+    TENSOR_DESCRIPTIONS = 1
+    OPS = 3
+    OUTPUTS = 4
+    TENSOR_NAMES = 7
+    SUBGRAPHS = 10
+    UUID = 11
+
+
+class Op(IntEnum):
+    """An operator."""
+
+    INPUTS = 0
+    PARAMETERS_TYPE = 1
+    PARAMETERS = 2
+    NAME = 3
+    OUTPUTS = 4
+    TYPE = 5
+
+
+class Input(IntEnum):
+    """An input's parameters."""
+
+    DIMS = 0
+    DTYPE = 1
+
+
+class Convolution2D(IntEnum):
+    """A convolution's parameters."""
+
+    WEIGHT = 1
+    BIAS = 2
+    CODED = 3
+    SYMMETRIC = 4
+
+
+class Coded(IntEnum):
+    """A weight in compressed form (``IDSTQuan``)."""
+
+    BUFFER = 0
+    SCALES = 1
+    TYPE = 2
+    BITS = 7
+    WIDE = 11
     """Whether sizes take 32 bits."""
 
 
-class Blob:
-    """Fields of a constant."""
+class Blob(IntEnum):
+    """A constant."""
 
-    DIMS: Final = 0
-    DTYPE: Final = 2
-    VECTORS: Final = {3: "u1", 4: "i1", 5: "i4", 6: "i8", 7: "f4"}
+    DIMS = 0
+    DTYPE = 2
+    UINT8S = 3
+    INT8S = 4
+    INT32S = 5
+    INT64S = 6
+    FLOAT32S = 7
 
 
-class Description:
-    """Fields of a tensor's description, and of the grid in it."""
+class Description(IntEnum):
+    """A tensor's description."""
 
-    INDEX: Final = 1
-    GRID: Final = 4
-    SCALE: Final = 0
-    ZERO: Final = 1
-    MIN: Final = 2
-    MAX: Final = 3
-    TYPE: Final = 4
+    INDEX = 1
+    GRID = 4
+
+
+class Scaling(IntEnum):
+    """The grid in a tensor's description (``TensorQuantInfo``)."""
+
+    SCALE = 0
+    ZERO = 1
+    MIN = 2
+    MAX = 3
+    TYPE = 4
+
+
+CONTENTS: Final = {Blob.UINT8S: "u1", Blob.INT8S: "i1", Blob.INT32S: "i4", Blob.INT64S: "i8", Blob.FLOAT32S: "f4"}
+"""NumPy's name for the elements of each field that may hold a constant's values."""
