@@ -11,7 +11,6 @@ on a tenth of the training images. Only the download is small: in memory, and to
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import warnings
@@ -22,6 +21,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from benchmarks.report import keep, markdown, verdict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -95,8 +96,7 @@ def main() -> int:
         for seed in range(options.seeds):
             rows.append(_row(name, seed, options.out))
             print(*table(rows[-1:])[2:], sep="\n", file=sys.stderr, flush=True)
-    document = {"schema": "edgekit.deep-compression/1", "rows": [asdict(row) for row in rows]}
-    (options.out / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    keep(options.out, "deep-compression", rows=[asdict(row) for row in rows])
     print("\n".join([*table(rows), "", *verdicts(rows)]))
     return 0 if all(met(of) for of in _by_network(rows).values()) else 1
 
@@ -110,11 +110,11 @@ def met(rows: Sequence[Row]) -> bool:
 def table(rows: Sequence[Row]) -> list[str]:
     """A Markdown table."""
     head = ["network", "seed", "float", "packed file", "parameters", "packed", "times smaller", "whole artifact", "zstd -19"]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for r in rows:
         sizes = [f"{r.floats:,}", f"{r.packed:,}", f"{r.ratio:.1f}", f"{r.artifact:,}", f"{r.zstandard:,}"]
         lines.append([r.network, str(r.seed), f"{r.before:.4f}", f"{r.after:.4f}", *sizes])
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return markdown(head, lines)
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
@@ -124,7 +124,7 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
         ratios, gained = [r.ratio for r in of], [100 * (r.after - r.before) for r in of]
         small = f"{fmean(ratios):.1f} times smaller ({min(ratios):.1f} to {max(ratios):.1f}; wanted {NETWORKS[name].wanted:g})"
         right = f"accuracy {fmean(gained):+.2f} points ({min(gained):+.2f} to {max(gained):+.2f}; wanted {-100 * MOST_LOST:.1f} or more)"
-        lines.append(f"{name}: {small}, {right}: {'met' if met(of) else '**not met**'}")
+        lines.append(f"{name}: {small}, {right}: {verdict(met(of))}")
     return lines
 
 

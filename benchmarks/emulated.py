@@ -7,7 +7,6 @@ half of them with all cores kept busy, and int8 at most half of the float model'
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from benchmarks.report import keep, markdown
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -35,7 +36,7 @@ def main() -> int:
         for cpu in options.cpu or CPUS:
             rows.append(_measured(name, files, cpu, options.runs))
             print(_line(rows[-1]), file=sys.stderr, flush=True)
-    (options.out / "results.json").write_text(json.dumps({"schema": "edgekit.emulated/1", "rows": rows}, indent=1), encoding="utf-8")
+    keep(options.out, "emulated", rows=rows)
     print("\n".join(table(rows)))
     return 0 if all(kept(row) for row in rows) else 1
 
@@ -158,13 +159,13 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Markdown."""
-    lines = ["| model | processor | int8 outputs against x86 | instructions, int8 | of float's | runs alike |", "|---|---|---|---|---|---|"]
+    """A Markdown table."""
+    lines = []
     for row in rows:
         equal = "equal" if row["differing"] == 0 else f"{row['differing']} of {row['values']} off by ≤ {row['farthest']}"
         alike = f"{sum(row['runs'].values())}" if len(row["counts"]) == 1 else "no"
-        lines.append(f"| {row['model']} | {row['cpu']} | {equal} | {row['int8']['total']:,} | {_ratio(row):.2f} | {alike} |")
-    return lines
+        lines.append([row["model"], row["cpu"], equal, f"{row['int8']['total']:,}", f"{_ratio(row):.2f}", alike])
+    return markdown(["model", "processor", "int8 outputs against x86", "instructions, int8", "of float's", "runs alike"], lines)
 
 
 if __name__ == "__main__":

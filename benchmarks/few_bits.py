@@ -12,7 +12,6 @@ how well it detects.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -21,6 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from benchmarks.report import keep, markdown, verdict
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -82,8 +83,7 @@ def main() -> int:
         for row in PARTS[part](options.seeds, options.out):
             rows.append(row)
             print(table([row])[2], file=sys.stderr, flush=True)
-    document = {"schema": "edgekit.few-bits/1", "threads": torch.get_num_threads(), "rows": [asdict(row) for row in rows]}
-    (options.out / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    keep(options.out, "few-bits", threads=torch.get_num_threads(), rows=[asdict(row) for row in rows])
     print("\n".join(table(rows)))
     return 0 if all(row.met() for row in rows) else 1
 
@@ -91,7 +91,7 @@ def main() -> int:
 def table(rows: Sequence[Row]) -> list[str]:
     """A Markdown table."""
     head = ["model", "recipe", "measure", "mean", "range", "wanted", "bytes", "seconds", ""]
-    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *map(_cells, rows))]
+    return markdown(head, map(_cells, rows))
 
 
 def _cells(row: Row) -> list[str]:
@@ -106,7 +106,7 @@ def _cells(row: Row) -> list[str]:
         wanted,
         f"{row.bytes:,}",
         f"{sum(row.seconds) / len(row.seconds):.0f}",
-        ("met" if row.met() else "**not met**") if wanted else "",
+        verdict(row.met()) if wanted else "",
     ]
 
 

@@ -12,10 +12,11 @@ multiply-accumulates that are gone are time that is gone, and which way is faste
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.report import keep, markdown, verdict
 
 if TYPE_CHECKING:
     from edgekit.gains import Gains
@@ -40,7 +41,7 @@ def main() -> int:
     }
     print("\n".join(table(rows)))
     document = {f"{name}, {way}": found.to_json() for (name, way), found in rows.items()}
-    (options.out / "results.json").write_text(json.dumps({"schema": "edgekit.gains/1", "rows": document}, indent=1), encoding="utf-8")
+    keep(options.out, "gains", rows=document)
     held = [found for (name, way), found in rows.items() if name == MODELS[0] and way != ZEROED]
     return 0 if not held or any(map(met, held)) else 1
 
@@ -53,12 +54,12 @@ def met(found: Gains) -> bool:
 def table(rows: dict[tuple[str, str], Gains]) -> list[str]:
     """A Markdown table."""
     head = ["model", "pruning", "MACs", "÷", "bytes", "zipped", "before, ms", "after, ms", "times as fast", "rounds", f"≥ {WANTED}"]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for (name, way), found in rows.items():
         before, after, timing = found.before, found.after, found.timing
         assert timing is not None, found.reason
         speed = f"{timing.speedup:.2f} ({1 / timing.high:.2f}–{1 / timing.low:.2f})"
-        goal = ("met" if met(found) else "**not met**") if name == MODELS[0] and way != ZEROED else ""
+        goal = verdict(met(found)) if name == MODELS[0] and way != ZEROED else ""
         sizes = [
             f"{after.macs:,}",
             f"{before.macs / after.macs:.2f}",
@@ -68,7 +69,7 @@ def table(rows: dict[tuple[str, str], Gains]) -> list[str]:
         times = [f"{timing.before_ms:.3f}", f"{timing.after_ms:.3f}", speed, str(timing.rounds)]
         doubts = "; ".join(timing.doubts) or ("no measured gain" if found.no_measured_gain else "")
         lines.append([name, way, *sizes, *times, goal or doubts])
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return markdown(head, lines)
 
 
 def _options() -> argparse.Namespace:

@@ -10,7 +10,6 @@ rules. No engine is built: accuracy and bytes are the file's, and nothing here i
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.report import keep, markdown, verdict
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -68,8 +69,7 @@ def main() -> int:
         for tool, write in ((OURS, _ours), (PEER, _peer)):
             rows.append(_row(name, tool, write(name, folder)))
             print(_line(rows[-1]), file=sys.stderr, flush=True)
-    document = {"schema": "edgekit.jetson/1", "rows": [asdict(row) for row in rows]}
-    (options.out / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    keep(options.out, "jetson", rows=[asdict(row) for row in rows])
     print("\n".join(table(rows)))
     return 0 if all(row.met() for row in rows) else 1
 
@@ -77,12 +77,11 @@ def main() -> int:
 def table(rows: list[Row]) -> list[str]:
     """A Markdown table."""
     head = ["model", "tool", "accuracy", "bytes", "refused by TensorRT", "slower than need be", ""]
-    verdict = {True: "met", False: "missed"}
     cells = [
-        [r.model, r.tool, f"{r.accuracy:.3f}", f"{r.bytes:,}", str(r.refused), str(r.slower), verdict[r.met()] if r.tool == OURS else ""]
+        [r.model, r.tool, f"{r.accuracy:.3f}", f"{r.bytes:,}", str(r.refused), str(r.slower), verdict(r.met()) if r.tool == OURS else ""]
         for r in rows
     ]
-    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *cells)]
+    return markdown(head, cells)
 
 
 def _options() -> argparse.Namespace:

@@ -10,7 +10,6 @@ images, without labels. Nothing here is a latency on a device.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.report import keep, markdown, verdict
 from edgekit.recipe import Recipe, pass_class
 from edgekit.recipes import load_recipe
 
@@ -106,13 +106,12 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     rows = _rows(options.only or list(SETTINGS), options.out)
     speed = None if options.skip_speed else _speed(options.out)
-    document = {"schema": "edgekit.palettes/1", "rows": [asdict(row) for row in rows], "speed": speed}
-    (options.out / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    keep(options.out, "palettes", rows=[asdict(row) for row in rows], speed=speed)
     print("\n".join(table(rows)))
     if speed:
         print(
             f"\nResNet-50 (random weights, {speed['weights']:,}), 4 bits: {speed['seconds']:.1f} s, mean squared error {speed['mse']:.4e};"
-            f" {PEER}: {speed['peer_seconds']:.1f} s, {speed['peer_mse']:.4e}: {'met' if speed['met'] else '**not met**'}"
+            f" {PEER}: {speed['peer_seconds']:.1f} s, {speed['peer_mse']:.4e}: {verdict(speed['met'])}"
         )
     return 0 if all(row.met() for row in rows) and (speed is None or speed["met"]) else 1
 
@@ -128,11 +127,11 @@ def table(rows: list[Row]) -> list[str]:
             "" if r.wanted is None else f"≥ {r.wanted:.3f}",
             f"{r.bytes:,}",
             "" if r.most is None else f"{r.most:,.0f}",
-            ("met" if r.met() else "**not met**") if r.tool == OURS else "",
+            verdict(r.met()) if r.tool == OURS else "",
         ]
         for r in rows
     ]
-    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *cells)]
+    return markdown(head, cells)
 
 
 def _options() -> argparse.Namespace:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import process
+from benchmarks.report import markdown, verdict
 from benchmarks.results import OURS
 
 ROOT = Path(__file__).parent.parent
@@ -100,12 +101,13 @@ def goals(runs: list[Run]) -> dict[str, bool]:
 
 def table(runs: list[Run]) -> list[str]:
     """A Markdown table, and the goals."""
-    lines = ["| tool | seeds | MACs ÷ | parameters | pruned | trained | int8 |", "|---|---|---|---|---|---|---|"]
+    lines = []
     for tool in dict.fromkeys(r.tool for r in runs):
         own = [r for r in runs if r.tool == tool]
         cells = [_spread([r.start for r in own]), _spread([r.accuracy for r in own]), _spread([r.int8 for r in own if r.int8 is not None])]
-        lines.append(f"| {tool} | {len(own)} | {own[0].fewer:.2f} | {own[0].parameters:,} | {' | '.join(cells)} |")
-    return [*lines, "", *(f"{goal}: {'met' if met else '**not met**'}" for goal, met in goals(runs).items())]
+        lines.append([tool, str(len(own)), f"{own[0].fewer:.2f}", f"{own[0].parameters:,}", *cells])
+    head = ["tool", "seeds", "MACs ÷", "parameters", "pruned", "trained", "int8"]
+    return [*markdown(head, lines), "", *(f"{goal}: {verdict(met)}" for goal, met in goals(runs).items())]
 
 
 def _spread(values: list[float]) -> str:

@@ -11,7 +11,6 @@ equalization; it is calibrated on 200 training images. Knobs are chosen with 100
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from benchmarks.report import keep, markdown, verdict
 
 if TYPE_CHECKING:
     from edgekit.data import Samples
@@ -116,8 +117,7 @@ def main() -> int:
         if not options.only or any(text in case.name for text in options.only):
             rows.append(run(case, options.out / case.name.replace(" ", "-").replace(",", "")))
             print(line(rows[-1]), file=sys.stderr, flush=True)
-            document = {"schema": "edgekit.sabotaged/1", "rows": [{**asdict(row), "met": row.met} for row in rows]}
-            (options.out / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+            keep(options.out, "sabotaged", rows=[{**asdict(row), "met": row.met} for row in rows])
     print("\n".join(table(rows)))
     return 0 if all(row.met for row in rows) else 1
 
@@ -194,11 +194,11 @@ def table(rows: list[Row]) -> list[str]:
             str(row.trials),
             f"{row.debug_seconds:.0f}",
             f"{row.fix_seconds:.0f}",
-            "met" if row.met else "missed",
+            verdict(row.met),
         ]
         for row in rows
     ]
-    return [f"| {' | '.join(c)} |" for c in (head, ["---"] * len(head), *cells)]
+    return markdown(head, cells)
 
 
 def line(row: Row) -> str:

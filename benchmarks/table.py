@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import markdown, verdict
+
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- benchmarks: written by `make bench` -->", "<!-- /benchmarks -->"
 
@@ -24,11 +26,11 @@ def render(results: Mapping[str, Any]) -> str:
         + ".",
         "",
     ]
-    lines += _rows(
+    lines += markdown(
         ("model", "tool", "accuracy", "as float", "SQNR, dB", "bytes", "latency, ms", "edgekit / tool", "conversion, s", "peak, MiB"),
         _entries(results),
     )
-    lines += ["", *_rows(("goal", "measured", "wanted", ""), _goals(results))]
+    lines += ["", *markdown(("goal", "measured", "wanted", ""), _goals(results))]
     lines += ["", *(f"* {remark}" for remark in results["remarks"])] if results["remarks"] else []
     return "\n".join(lines)
 
@@ -42,10 +44,6 @@ def update(readme: Path, section: str) -> None:
 
 def _versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def _rows(header: Sequence[str], rows: Iterator[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
 
 
 def _entries(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
@@ -68,7 +66,7 @@ def _entries(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
 
 def _goals(results: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     for goal in results["goals"]:
-        yield goal["name"], goal["measured"], goal["wanted"], "met" if goal["met"] else "**not met**"
+        yield goal["name"], goal["measured"], goal["wanted"], verdict(goal["met"])
 
 
 def _median(values: Sequence[float]) -> float | None:
