@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from edgekit.conversion.lowering import (
     affine,
     binary_softmax,
+    crop_windows,
     elu,
     erf,
     fold_outputs,
@@ -42,6 +43,7 @@ from edgekit.targets import Rules
 REWRITES: Mapping[str, Rewrite] = {
     "affine": affine.REWRITE,
     "binary_softmax": binary_softmax.REWRITE,
+    "crop_windows": crop_windows.REWRITE,
     "elu": elu.REWRITE,
     "erf": erf.REWRITE,
     "fold_outputs": fold_outputs.REWRITE,
@@ -67,7 +69,7 @@ REWRITES: Mapping[str, Rewrite] = {
 }
 
 
-ONE_SIZE = ("fold_outputs", "fold_width")
+ONE_SIZE = ("crop_windows", "fold_outputs", "fold_width")
 """Rewrites that count on the sizes the graph has: left out of one whose sizes stay open."""
 
 
