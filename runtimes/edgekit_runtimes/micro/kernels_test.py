@@ -70,3 +70,49 @@ def test_each_operator_is_counted(emulator, gated):
     found = edgekit.profile(gated, on="qemu:cortex-m4")
     assert all(row.instructions for row in found.ops.rows)
     assert found.counts.deterministic
+
+
+WIDTHS = (1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 15, 16, 17, 40)
+
+
+class Rows(nn.Module):
+    """Sums of as many products as `WIDTHS` says: by pairs or vectors on some cores, with what is left over."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.ModuleDict({f"of_{width}": nn.Linear(width, 6) for width in WIDTHS})
+
+    def forward(self, x):
+        return tuple(row(x[:, : row.in_features]) for row in self.rows.values())
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("rows") / "artifact"
+    calibration = torch.randn(16, max(WIDTHS), generator=torch.Generator().manual_seed(0)).numpy()
+    return edgekit.convert(Rows().eval(), "cortex-m4", example_inputs=(torch.zeros(1, max(WIDTHS)),), calibration=calibration, out=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m55"])
+def test_sums_of_any_length_are_exact_on_every_core(rows, core):
+    (spec,) = rows.manifest.inputs
+    values = {spec.name: np.random.default_rng(0).integers(-128, 128, (4, *spec.shape[1:])).astype(np.int8)}
+    wanted = plugins.load("runtimes", "tflite_micro").run(RunRequest(rows.model_file), values)
+    with opened(f"qemu:{core}") as board:
+        got = plugins.load("runtimes", "micro").on(board).run(RunRequest(rows.model_file), values)
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(got[name], value)
+
+
+@pytest.mark.slow
+def test_pairs_and_vectors_save_instructions(rows):
+    counts = {core: _by_module(edgekit.profile(rows, on=f"qemu:{core}")) for core in ("cortex-m3", "cortex-m4", "cortex-m55")}
+    long = "rows.of_40"
+    assert counts["cortex-m55"][long] < counts["cortex-m4"][long] < 0.75 * counts["cortex-m3"][long]
+    assert all(counts["cortex-m4"][module] < 1.2 * count for module, count in counts["cortex-m3"].items())
+
+
+def _by_module(found):
+    return {row.module: row.instructions for row in found.ops.rows if row.name == "FULLY_CONNECTED"}
