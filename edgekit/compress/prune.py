@@ -20,6 +20,7 @@ from edgekit.compress.overrides import check_modules, for_module
 from edgekit.compress.prunable import Prunable, below, beyond_effective, largest, n_of_m
 from edgekit.compress.quantize.annotate import weight_operand
 from edgekit.compress.quantize.weights import channel_axis, checked_weight
+from edgekit.compress.refit_masked import refitted
 from edgekit.constraints import Mask
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, finish, imposed, module_path, op_name, revalue
@@ -66,6 +67,9 @@ class Prune:
             ``global``, of all), over 0.
         effective: So many of the weights stay, as a factor of (L1 / L2)², the number of equal weights that would have the same norms:
             over 0; 1 leaves 64 % of normally distributed weights, and less of a layer that has few large ones.
+        refit: Whether the weights that are left are fitted to give what their layers gave before, layer by layer on the samples: most of
+            the accuracy comes back without training (`edgekit.compress.refit_masked`). None for where there are calibration data.
+        refit_samples: Samples to fit on, at most.
     """
 
     name: ClassVar[str] = "prune"
@@ -77,6 +81,8 @@ class Prune:
     importance: str = "magnitude"
     threshold: float | None = None
     effective: float | None = None
+    refit: bool | None = None
+    refit_samples: int = 200
 
     def __post_init__(self) -> None:
         """Refuse shares that are none and patterns that do not exist.
@@ -94,6 +100,8 @@ class Prune:
         for share in (*([] if self.sparsity is None else [self.sparsity]), *self.overrides.values()):
             if not 0 <= share < 1:
                 raise UsageError(f"sparsity is {share:g}", accepted="0 up to, not including, 1 (a share of the weights)")
+        if self.refit_samples < 1:
+            raise UsageError(f"refit_samples is {self.refit_samples}", accepted="1 or more samples")
         self._check_amount(fixed is not None)
 
     def _check_amount(self, fixed: bool) -> None:
@@ -136,7 +144,15 @@ class Prune:
             revalue(weight.node, weight.value.where(kept, 0.0), Mask(str(weight.node.target), kept))
         finish(result.module)
         zeros, total = sum(int((~kept).sum()) for kept in masks), sum(weight.value.numel() for weight in found)
-        return result.noting(f"pruned: {zeros / max(total, 1):.1%} of {total:,} weights are zero", *notes)
+        told = f"pruned: {zeros / max(total, 1):.1%} of {total:,} weights are zero"
+        return self._refitted(graph, result, context).noting(told, *notes)
+
+    def _refitted(self, graph: Graph, pruned: Graph, context: Context) -> Graph:
+        """The pruned graph, fitted if that is asked for and there are data."""
+        if self.refit is False or (self.refit is None and context.calibration is None):
+            return pruned
+        samples = context.calibration_for("refit measures layers on data", "or refit = false")
+        return refitted(graph, pruned, samples.first(self.refit_samples))
 
     def _weights(self, graph: Graph, rules: Rules) -> list[Prunable]:
         """The weights that are not left alone."""
