@@ -1,6 +1,7 @@
 /* int8 kernels, bit for bit those of TensorFlow Lite for Microcontrollers' portable ones: edgekit's own, written from the arithmetic
- * that LiteRT's quantization specification and gemmlowp's fixed-point functions define. Pairs of products are taken by SMLAD where the
- * core has DSP instructions; nothing else is optimized. CMSIS-NN, which a product would link, needs fewer instructions. */
+ * that LiteRT's quantization specification and gemmlowp's fixed-point functions define. Products are taken by pairs (SMLAD)
+ * where the core has DSP instructions and by vectors where it has MVE; nothing else is optimized. CMSIS-NN, which a product would link,
+ * needs fewer instructions. */
 #pragma once
 #include "arithmetic.h"
 
