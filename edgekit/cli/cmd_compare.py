@@ -9,8 +9,9 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.measuring import HEADING, label_table, measuring_options, write_text
+from edgekit.cli.measuring import HEADING, measuring_options, write_text
 from edgekit.cli.section import option, section
+from edgekit.cli.tables import label_table
 
 
 @command("compare")
@@ -44,8 +45,7 @@ def compare(terminal: Terminal, a: str, b: str, out: Path | None, **options: Any
         from edgekit.profiling.presenting import comparison_rows
     write_text(out, lambda: json.dumps(found.to_json(), indent=1) + "\n")
     if terminal.as_json:
-        document = found.to_json()
-        terminal.emit(document.pop("schema"), document)
+        terminal.emit_document(found.to_json())
     else:
         terminal.show(label_table(comparison_rows(found)))
     return 0 if found.validity.valid else 3

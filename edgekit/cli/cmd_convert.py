@@ -10,13 +10,14 @@ import click
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.complete import complete_recipe, complete_target
-from edgekit.cli.converting import age, artifact_data, convert_several
+from edgekit.cli.converting import age, artifact_data, convert_several, gained
 from edgekit.cli.parse import Dim, Names, Sizes, by_target, nested_dims, read_labels
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
 from edgekit.cli.section import option, section
-from edgekit.cli.shrinking import Shrinking, gains_of, shrinking_options
+from edgekit.cli.shrinking import Shrinking, shrinking_options
 from edgekit.cli.sources import TRUST, WEIGHTS
+from edgekit.cli.tables import label_table, table
 from edgekit.wording import plural
 
 if TYPE_CHECKING:
@@ -194,34 +195,25 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
 def _summary(artifact: Artifact) -> list[Any]:
     from collections import Counter
 
-    from rich.table import Table
     from rich.text import Text
 
     from edgekit.plugins import described
 
     m = artifact.manifest
-    table = Table(box=None, show_header=False)
-    table.add_row("artifact", str(artifact.path))
-    table.add_row("model", f"{artifact.model_file.name}, {artifact.model_bytes:,} bytes")
-    table.add_row("made for", f"{m.target}, recipe {m.recipe}")
-    table.add_row("inputs", described(m.inputs))
-    table.add_row("outputs", described(m.outputs))
-    table.add_row("operators", ", ".join(f"{count} {name}" for name, count in Counter(op.name for op in m.ops).most_common()))
-    if gains := gains_of(artifact):
-        from edgekit.profiling import gain_rows
-
-        for label, text in gain_rows(gains):
-            table.add_row(Text(label, "yellow" if label == "no measured gain" else ""), Text(text))
+    rows = [
+        ("artifact", str(artifact.path)),
+        ("model", f"{artifact.model_file.name}, {artifact.model_bytes:,} bytes"),
+        ("made for", f"{m.target}, recipe {m.recipe}"),
+        ("inputs", described(m.inputs)),
+        ("outputs", described(m.outputs)),
+        ("operators", ", ".join(f"{count} {name}" for name, count in Counter(op.name for op in m.ops).most_common())),
+        *gained(artifact),
+    ]
     concessions = [Text(f"  - {note}") for note in m.notes]
-    return [table, *([Text(f"{plural(len(m.notes), 'concession')}:", "yellow"), *concessions] if concessions else [])]
+    return [label_table(rows), *([Text(f"{plural(len(m.notes), 'concession')}:", "yellow"), *concessions] if concessions else [])]
 
 
 def _timing_table(seconds: dict[str, float]) -> Any:
-    from rich.table import Table
-
-    table = Table("step", "seconds", box=None)
-    table.columns[1].justify = "right"
     rest = seconds["total"] - sum(v for k, v in seconds.items() if k != "total")
-    for name, value in [*((k, v) for k, v in seconds.items() if k != "total"), ("everything else", rest), ("total", seconds["total"])]:
-        table.add_row(name, f"{value:.2f}")
-    return table
+    steps = {**{k: v for k, v in seconds.items() if k != "total"}, "everything else": rest, "total": seconds["total"]}
+    return table(("step", "seconds"), ((name, f"{value:.2f}") for name, value in steps.items()), right=(1,))

@@ -78,9 +78,8 @@ def debug(terminal: Terminal, artifact: str, **options: Any) -> int:
         found = run(artifact, model, **options) if fixed is None else fixed.diagnosis
     _write_page(page, found, fixed)
     if terminal.as_json:
-        document = found.to_json()
         fix_document = None if fixed is None else {**fixed.to_json(), "trials": [t.to_json() for t in fixed.trials]}
-        terminal.emit(document.pop("schema"), {**document, "fix": fix_document})
+        terminal.emit_document({**found.to_json(), "fix": fix_document})
         return 0 if fixed is None or fixed.passed else 1
     from edgekit.cli.debugging import show, show_fix
 

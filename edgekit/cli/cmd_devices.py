@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.command import Terminal, command
+from edgekit.cli.tables import label_table, table
 from edgekit.units import size
 
 if TYPE_CHECKING:
@@ -41,14 +42,10 @@ def _list(terminal: Terminal, names: tuple[str, ...]) -> int:
     if terminal.as_json:
         terminal.emit("edgekit.devices/1", {"devices": [device.to_json() for device in found]})
         return 0
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("", "device", "what it is", box=None)
-    for device in found:
-        sign = Text("ok", "green") if device.ready else Text("–", "yellow")
-        table.add_row(sign, device.address, device.description)
-    terminal.show(table)
+    signs = {True: Text("ok", "green"), False: Text("–", "yellow")}
+    terminal.show(table(("", "device", "what it is"), ((signs[device.ready], device.address, device.description) for device in found)))
     steps = dict.fromkeys((device.missing, device.next_step) for device in found if not device.ready)
     if steps:
         terminal.show("")
@@ -72,7 +69,6 @@ def _show(terminal: Terminal, names: tuple[str, ...]) -> int:
         facts = [{"address": a, "machine": machine.to_json(), "state": state.to_json()} for a, machine, state in shown]
         terminal.emit("edgekit.device/1", {"devices": facts})
         return 0
-    from edgekit.cli.measuring import label_table
 
     for address, machine, state in shown:
         terminal.show(label_table([("device", address), *_machine_rows(machine), *_state_rows(state)]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import edgekit
 from edgekit.cli.command import Terminal, command
+from edgekit.cli.tables import table
 from edgekit.units import size
 
 if TYPE_CHECKING:
@@ -95,15 +96,14 @@ def _tested_versions() -> dict[str, str]:
 
 
 def _table(base: list[Package], extras: dict[str, list[Package]]) -> object:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("", "package", "installed", "needs", "tested with", "for", box=None)
+    rows = []
     for group, packages in {"edgekit itself": base, **extras}.items():
         for p in packages:
             sign = Text("ok", "green") if p.good else Text("old", "red") if p.version else Text("–", "yellow")
-            table.add_row(sign, p.name, p.version or "not installed", p.needs, p.tested or "", group)
-    return table
+            rows.append((sign, p.name, p.version or "not installed", p.needs, p.tested or "", group))
+    return table(("", "package", "installed", "needs", "tested with", "for"), rows)
 
 
 def _advice(base: list[Package], extras: dict[str, list[Package]], healthy: bool) -> list[str]:

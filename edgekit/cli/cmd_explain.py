@@ -8,7 +8,7 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.measuring import label_table
+from edgekit.cli.tables import label_table, table
 
 if TYPE_CHECKING:
     from edgekit.conversion import Explanation
@@ -38,8 +38,7 @@ def explain(terminal: Terminal, file: str, delegate: str, tensors: bool) -> None
 
         found = edgekit.explain(file, delegate=delegate)
     if terminal.as_json:
-        document = found.to_json()
-        terminal.emit(document.pop("schema"), document)
+        terminal.emit_document(found.to_json())
         return
     terminal.show(label_table(_facts(found)), "", _operators(found))
     if tensors:
@@ -66,23 +65,22 @@ def _facts(found: Explanation) -> list[tuple[str, str]]:
 
 
 def _operators(found: Explanation) -> Any:
-    from rich.table import Table
-
-    table = Table("#", "operator", "dtype", "result", "constants", "runs on", "your module", box=None)
-    table.columns[0].justify = table.columns[4].justify = "right"
     where = {True: "delegate", False: "cpu", None: "unknown"}
+    rows = []
     for op in found.ops:
-        results = ", ".join("x".join(map(str, found.tensors[t].shape)) or "scalar" for t in op.outputs)
-        table.add_row(str(op.index), op.name, op.dtype, results, f"{op.bytes:,}" if op.bytes else "", where[op.delegated], op.module or "")
-    return table
+        results = ", ".join(_dims(found.tensors[t].shape) for t in op.outputs)
+        constants = f"{op.bytes:,}" if op.bytes else ""
+        rows.append((str(op.index), op.name, op.dtype, results, constants, where[op.delegated], op.module or ""))
+    return table(("#", "operator", "dtype", "result", "constants", "runs on", "your module"), rows, right=(0, 4))
 
 
 def _tensors(found: Explanation) -> Any:
-    from rich.table import Table
-
-    table = Table("#", "tensor", "shape", "dtype", "bytes", "", "quantization", box=None)
-    table.columns[0].justify = table.columns[4].justify = "right"
+    rows = []
     for t in found.tensors:
         kind = "constant" if t.constant else "variable" if t.variable else ""
-        table.add_row(str(t.index), t.name, "x".join(map(str, t.shape)) or "scalar", t.dtype, f"{t.bytes:,}", kind, t.quantization)
-    return table
+        rows.append((str(t.index), t.name, _dims(t.shape), t.dtype, f"{t.bytes:,}", kind, t.quantization))
+    return table(("#", "tensor", "shape", "dtype", "bytes", "", "quantization"), rows, right=(0, 4))
+
+
+def _dims(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"

@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.measuring import label_table
+from edgekit.cli.tables import label_table
 from edgekit.wording import plural
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import click
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.failures import INTERRUPTED
-from edgekit.cli.measuring import HEADING, label_table, measuring_options
+from edgekit.cli.measuring import HEADING, measuring_options
 from edgekit.cli.outputs import Outputs, output_options
 from edgekit.cli.section import option, section
+from edgekit.cli.tables import label_table, table
 
 if TYPE_CHECKING:
     from edgekit.profiling import CountedProfile, Profile
@@ -71,8 +72,7 @@ def profile(terminal: Terminal, model: str, devices: tuple[str, ...], **options:
         found = edgekit.profile(model, on=devices[0], on_launch=outputs.keep, **options)
     held = outputs.write(found)
     if terminal.as_json:
-        document = found.to_json()
-        terminal.emit(document.pop("schema"), document)
+        terminal.emit_document(found.to_json())
     else:
         _show(terminal, found, every, held)
     code = _code(found)
@@ -143,16 +143,9 @@ def _show(terminal: Terminal, found: Profile | CountedProfile, most: int | None,
 
 
 def _show_operators(terminal: Terminal, found: Profile | CountedProfile, ops: Sequence[tuple[str, ...]], columns: tuple[str, ...]) -> None:
-    from rich.table import Table
-
     if not ops:
         terminal.show(f"nothing by operator: {found.ops.reason}")
         return
-    table = Table(*columns, box=None)
-    for index in (0, 4, 5):
-        table.columns[index].justify = "right"
-    for row in ops:
-        table.add_row(*row)
-    terminal.show(table)
+    terminal.show(table(columns, ops, right=(0, 4, 5)))
     if len(ops) < len(found.ops.rows):
         terminal.show(f"the {len(ops)} costliest of {len(found.ops.rows)} operators; --all-operators lists the rest")

@@ -8,6 +8,7 @@ import click
 
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.complete import complete_recipe
+from edgekit.cli.tables import label_table, table
 
 if TYPE_CHECKING:
     from edgekit.documenting import PassText
@@ -69,7 +70,6 @@ def _list_passes(terminal: Terminal) -> None:
 
 
 def _print_pass(terminal: Terminal, name: str) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     from edgekit.documenting import pass_text, plain
@@ -78,13 +78,12 @@ def _print_pass(terminal: Terminal, name: str) -> None:
     if terminal.as_json:
         terminal.emit("edgekit.recipes/1", {"pass": _as_data(text)})
         return
-    about = Table(box=None, show_header=False)
-    for label, value in (("given", text.given), ("result", text.result), ("source", text.source)):
-        about.add_row(Text(label, "bold"), Text(plain(value)))
-    options = Table("option", "default", "what it is", box=None)
+    about = label_table((label, plain(value)) for label, value in (("given", text.given), ("result", text.result), ("source", text.source)))
+    rows = []
     for option in text.options:
         choices = "".join(f"\n{key}: {meaning}" for key, meaning in option.choices.items())
-        options.add_row(option.name, option.default or "must be given", Text(plain(option.text) + choices))
+        rows.append((option.name, option.default or "must be given", plain(option.text) + choices))
+    options = table(("option", "default", "what it is"), rows)
     terminal.show(Text(plain(text.summary)), "", about, *(Text(f"\n{plain(paragraph)}") for paragraph in text.details), "", options)
 
 
@@ -107,10 +106,4 @@ def _print_one(terminal: Terminal, name: str) -> None:
 
 
 def _table(title: str, rows: dict[str, str]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title, "what it does", box=None)
-    for name, text in rows.items():
-        table.add_row(name, Text(text))
-    return table
+    return table((title, "what it does"), rows.items())

@@ -8,6 +8,7 @@ import click
 
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.complete import complete_target
+from edgekit.cli.tables import label_table, table
 
 if TYPE_CHECKING:
     from edgekit.targets import Target
@@ -36,22 +37,13 @@ def targets(terminal: Terminal, name: str | None) -> None:
 
 
 def _overview(found: list[Target]) -> object:
-    from rich.table import Table
-
-    table = Table("target", "format", "default recipe", "runtimes", "description", box=None)
-    for t in found:
-        table.add_row(t.name, t.format, t.recipe, ", ".join(t.runtimes), t.description)
-    return table
+    rows = ((t.name, t.format, t.recipe, ", ".join(t.runtimes), t.description) for t in found)
+    return table(("target", "format", "default recipe", "runtimes", "description"), rows)
 
 
 def _detail(target: Target) -> object:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False)
-    for key, value in _as_data(target).items():
-        if value not in (None, [], {}):  # what it does not demand is no row
-            table.add_row(key.replace("_", " "), _words(value))
-    return table
+    demanded = ((key, value) for key, value in _as_data(target).items() if value not in (None, [], {}))
+    return label_table((key.replace("_", " "), _words(value)) for key, value in demanded)
 
 
 def _words(value: Any) -> str:

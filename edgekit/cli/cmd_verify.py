@@ -9,13 +9,14 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.measuring import DELEGATE, ON, RUNTIME, label_table, write_text
+from edgekit.cli.measuring import DELEGATE, ON, RUNTIME, write_text
 from edgekit.cli.parse import nested_dims
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
 from edgekit.cli.section import option, section
 from edgekit.cli.sources import source_options
-from edgekit.cli.verifying import ratio_text, verify_several
+from edgekit.cli.tables import label_table, table
+from edgekit.cli.verifying import LIKENESS, likeness, verify_several
 
 if TYPE_CHECKING:
     from edgekit.verification import Verdict
@@ -67,8 +68,7 @@ def verify(terminal: Terminal, artifacts: tuple[str, ...], **options: Any) -> in
         verdict = run(artifact, options.pop("model"), **options)
     write_text(junit, verdict.to_junit)
     if terminal.as_json:
-        document = verdict.to_json()
-        terminal.emit(document.pop("schema"), document)
+        terminal.emit_document(verdict.to_json())
         return 0 if verdict.passed else 1
     _show(terminal, verdict)
     verdict.require()
@@ -76,8 +76,6 @@ def verify(terminal: Terminal, artifacts: tuple[str, ...], **options: Any) -> in
 
 
 def _show(terminal: Terminal, verdict: Verdict) -> None:
-    from rich.table import Table
-
     rows = [("samples", str(verdict.samples)), ("ran on", f"{verdict.runtime}, {verdict.delegate}"), ("against", verdict.reference)]
     if metric := verdict.metric:
         rows += [(f"{metric.name}, float", str(metric.reference or "not measured")), (f"{metric.name}, artifact", str(metric.artifact))]
@@ -86,10 +84,5 @@ def _show(terminal: Terminal, verdict: Verdict) -> None:
         ("gate", f"{gate}: {'met' if gate.passed else 'NOT MET'}") for gate in verdict.gates if gate.name != "finite" or not gate.passed
     ]
     rows += [("note", note) for note in verdict.notes]
-    table = Table("output", "max abs", "RMSE", "SQNR, dB", "cosine", "top-1 agreement", box=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for p in verdict.parity:
-        agreement = "" if p.agreement is None else f"{p.agreement:.1%}"
-        table.add_row(p.name, f"{p.max_abs:.3g}", f"{p.rmse:.3g}", ratio_text(p), f"{p.cosine:.6f}", agreement)
-    terminal.show(label_table(rows), "", table)
+    figures = [(p.name, f"{p.max_abs:.3g}", f"{p.rmse:.3g}", *likeness(p)) for p in verdict.parity]
+    terminal.show(label_table(rows), "", table(("output", "max abs", "RMSE", *LIKENESS), figures, right=range(1, 6)))

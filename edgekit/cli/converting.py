@@ -15,6 +15,7 @@ from edgekit.cli.bars import bars
 from edgekit.cli.failures import as_data, write
 from edgekit.cli.process import importing
 from edgekit.cli.shrinking import Shrinking, gains_of
+from edgekit.cli.tables import table
 from edgekit.cli.terminal import Terminal
 from edgekit.errors import UsageError
 from edgekit.wording import plural
@@ -109,6 +110,16 @@ def artifact_data(artifact: Artifact) -> dict[str, Any]:
     return {"path": str(artifact.path), "model_file": str(artifact.model_file), "bytes": size, "manifest": artifact.manifest.to_json()}
 
 
+def gained(artifact: Artifact) -> list[tuple[Any, str]]:
+    """Labels and texts of what pruning gained, if it was measured; that nothing was is a warning."""
+    from rich.text import Text
+
+    from edgekit.profiling import gain_rows
+
+    found = gains_of(artifact)
+    return [(Text(label, "yellow" if label == "no measured gain" else ""), text) for label, text in gain_rows(found)] if found else []
+
+
 def _document(terminal: Terminal, done: Conversions, seconds: Seconds) -> dict[str, Any]:
     rounded = {target: {step: round(took, 4) for step, took in steps.items()} for target, steps in seconds.items()}
     rows = []
@@ -120,36 +131,26 @@ def _document(terminal: Terminal, done: Conversions, seconds: Seconds) -> dict[s
 
 
 def _show(terminal: Terminal, done: Conversions, seconds: Seconds, *, timings: bool) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("target", "recipe", "model", "bytes", "operators", "concessions", "seconds", box=None)
-    for column in (3, 4, 5, 6):
-        table.columns[column].justify = "right"
+    rows: list[tuple[Any, ...]] = []
     for outcome in done.outcomes:
         if outcome.artifact is None:
-            table.add_row(outcome.target, "", Text("not made", "bold red"))
+            rows.append((outcome.target, "", Text("not made", "bold red")))
             continue
         manifest = outcome.artifact.manifest
         counts = (f"{outcome.artifact.model_bytes:,}", str(len(manifest.ops)), str(len(manifest.notes)))
-        table.add_row(outcome.target, manifest.recipe, str(outcome.artifact.model_file), *counts, f"{sum(outcome.seconds.values()):.1f}")
-    terminal.show(table, *_gains(done), *_concessions(done))
+        rows.append((outcome.target, manifest.recipe, str(outcome.artifact.model_file), *counts, f"{sum(outcome.seconds.values()):.1f}"))
+    columns = ("target", "recipe", "model", "bytes", "operators", "concessions", "seconds")
+    terminal.show(table(columns, rows, right=(3, 4, 5, 6)), *_gains(done), *_concessions(done))
     if timings:
         terminal.show("", _timing_table(seconds))
 
 
 def _gains(done: Conversions) -> list[Any]:
     """What pruning gained, by target."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from edgekit.profiling import gain_rows
-
-    table = Table(box=None, show_header=False)
-    for target, artifact in done.artifacts.items():
-        for label, text in gain_rows(found) if (found := gains_of(artifact)) else []:
-            table.add_row(target, Text(label, "yellow" if label == "no measured gain" else ""), Text(text))
-    return ["", table] if table.row_count else []
+    rows = [(target, *row) for target, artifact in done.artifacts.items() for row in gained(artifact)]
+    return ["", table(None, rows)] if rows else []
 
 
 def _concessions(done: Conversions) -> list[Any]:
@@ -167,12 +168,7 @@ def _concessions(done: Conversions) -> list[Any]:
 
 def _timing_table(seconds: Mapping[str, Mapping[str, float]]) -> Any:
     """Steps by target; those of all first."""
-    from rich.table import Table
-
-    table = Table("step", *(target or "all" for target in seconds), box=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for step in dict.fromkeys(step for steps in seconds.values() for step in steps if step != "total"):
-        table.add_row(step, *(f"{steps[step]:.2f}" if step in steps else "" for steps in seconds.values()))
-    table.add_row("total", f"{seconds['']['total']:.2f}", *(f"{sum(steps.values()):.2f}" for target, steps in seconds.items() if target))
-    return table
+    names = dict.fromkeys(step for steps in seconds.values() for step in steps if step != "total")
+    rows = [(step, *(f"{steps[step]:.2f}" if step in steps else "" for steps in seconds.values())) for step in names]
+    rows.append(("total", *(f"{sum(steps.values()) if target else steps['total']:.2f}" for target, steps in seconds.items())))
+    return table(("step", *(target or "all" for target in seconds)), rows, right=range(1, len(seconds) + 1))

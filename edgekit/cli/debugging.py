@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgekit.cli.measuring import label_table
+from edgekit.cli.tables import label_table, table
 from edgekit.cli.terminal import Terminal
 from edgekit.debugging.diagnosis import FLOAT_ROUNDING
 
@@ -43,22 +43,14 @@ def show_fix(terminal: Terminal, fixed: Fix) -> None:
     terminal.show("", _trials(fixed), "", label_table(rows))
 
 
-def _table(*columns: str, left: int) -> Any:
-    from rich.table import Table
-
-    table = Table(*columns, box=None)
-    for column in table.columns[left:]:
-        column.justify = "right"
-    return table
-
-
 def _layers(found: Diagnosis, top: int) -> Any:
-    table = _table("layer", "operator", "noise", "outputs, alone", "cosine", "outputs, up to it", "its result, alone", left=2)
+    rows = []
     for layer in found.ranked[:top]:
         loss = layer.loss
         figures = (f"{layer.share:.1%}", str(loss.alone), f"{loss.alone.cosine:.6f}")
-        table.add_row(layer.name, loss.layer.op, *figures, str(loss.cumulative), str(loss.own))
-    return table
+        rows.append((layer.name, loss.layer.op, *figures, str(loss.cumulative), str(loss.own)))
+    columns = ("layer", "operator", "noise", "outputs, alone", "cosine", "outputs, up to it", "its result, alone")
+    return table(columns, rows, right=range(2, 7))
 
 
 def _findings(found: Diagnosis, top: int) -> list[Any]:
@@ -74,14 +66,14 @@ def _findings(found: Diagnosis, top: int) -> list[Any]:
 
 
 def _trials(fixed: Fix) -> Any:
-    table = _table("", "knob", "change", "metric", "loss", "outputs", "bytes", left=3)
+    rows: list[tuple[str, ...]] = []
     for trial in fixed.trials:
         taken = "→" if trial is fixed.best else ""
         if trial.failure is not None or trial.value is None:
-            table.add_row(taken, trial.knob, f"{trial.change}: {trial.failure}")
+            rows.append((taken, trial.knob, f"{trial.change}: {trial.failure}"))
             continue
-        table.add_row(taken, trial.knob, trial.change, f"{trial.value:.4f}", f"{trial.drop:.2%}", trial.nearness, f"{trial.bytes:,}")
-    return table
+        rows.append((taken, trial.knob, trial.change, f"{trial.value:.4f}", f"{trial.drop:.2%}", trial.nearness, f"{trial.bytes:,}"))
+    return table(("", "knob", "change", "metric", "loss", "outputs", "bytes"), rows, right=range(3, 7))
 
 
 def _loss(trial: Trial) -> str:

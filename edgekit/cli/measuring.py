@@ -1,10 +1,9 @@
-"""Options that `profile` and `compare` share, and the tables both show."""
+"""Options that `profile` and `compare` share, and how reports are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -37,17 +36,6 @@ def measuring_options(*, several: bool) -> Callable[[F], F]:
     return section(HEADING, _SEVERAL if several else ON, *_OPTIONS)
 
 
-def label_table(rows: list[tuple[str, str]]) -> Any:
-    """Labels and texts as two columns."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False)
-    for label, text in rows:
-        table.add_row(Text(label, "bold"), text)
-    return table
-
-
 def write_text(path: Path | None, text: Callable[[], str]) -> None:
     """Write a report where the user asked for it; nothing for None.
 
@@ -58,5 +46,4 @@ def write_text(path: Path | None, text: Callable[[], str]) -> None:
         return
     from edgekit import staging
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     staging.write_file(path, text().encode())

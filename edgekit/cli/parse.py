@@ -120,10 +120,16 @@ class Budget(Share):
 
 
 def read_labels(path: Path | None) -> tuple[str, ...] | None:
-    """One label a line; empty lines at the end do not count."""
+    """One label a line; empty lines at the end do not count.
+
+    Raises:
+        UsageError: It cannot be read, or is no text.
+    """
     if path is None:
         return None
-    return tuple(path.read_text(encoding="utf-8").rstrip().splitlines())
+    from edgekit import documents
+
+    return tuple(documents.read_text(path, accepted="a text file, one label a line").rstrip().splitlines())
 
 
 def by_target(values: tuple[str, ...], targets: tuple[str, ...]) -> dict[str, str]:

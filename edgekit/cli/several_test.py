@@ -57,6 +57,20 @@ def test_one_failing_target_is_told_and_the_others_are_made(place, capfd):
     assert main([*verify, "--min-sqnr", "99", "--json", "--junit", str(place / "junit.xml")]) == 1
     assert json.loads(capfd.readouterr().out)["passed"] is False
     assert len(ElementTree.parse(place / "junit.xml").getroot()) == 2
+    assert main(["verify", str(place / "all" / "one"), "--model", f"{place / 'net.py'}:make", "--data", str(place / "data.npz")]) == 0
+    assert "top-1 agreement" in capfd.readouterr().out
+
+
+def test_one_target_is_summed_up(place, capfd):
+    assert convert(place, ["one"], "--timings") == 0
+    out = capfd.readouterr().out
+    assert "recipe int8" in out and "seconds" in out
+
+
+def test_labels_that_are_no_text_are_an_error_of_the_users(place, capfd):
+    (place / "labels.txt").write_bytes(b"\xff\xfe\x00")
+    assert convert(place, ["one"], "--labels", str(place / "labels.txt")) == 2
+    assert "not text" in capfd.readouterr().err
 
 
 def test_wrong_words_are_refused(place, capfd):

@@ -66,7 +66,11 @@ class Terminal:
 
     def emit(self, schema: str, data: Mapping[str, Any]) -> None:
         """Print one JSON document; `schema` names its form and version (``edgekit.profile/1``)."""
-        json.dump({"schema": schema, **data}, self.out, indent=2)
+        self.emit_document({"schema": schema, **data})
+
+    def emit_document(self, document: Mapping[str, Any]) -> None:
+        """Print a JSON document that names its schema itself."""
+        json.dump(document, self.out, indent=2)
         self.out.write("\n")
 
 

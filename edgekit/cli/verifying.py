@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.bars import bars
-from edgekit.cli.measuring import label_table, write_text
+from edgekit.cli.measuring import write_text
 from edgekit.cli.parse import nested_dims
 from edgekit.cli.preprocessing import take_preprocess
 from edgekit.cli.process import importing
+from edgekit.cli.tables import label_table, table
 from edgekit.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -31,12 +32,20 @@ def verify_several(terminal: Terminal, artifacts: tuple[str, ...], junit: Path |
         found = verify_all(artifacts, options.pop("model"), **options)
     write_text(junit, found.to_junit)
     if terminal.as_json:
-        document = found.to_json()
-        terminal.emit(document.pop("schema"), document)
+        terminal.emit_document(found.to_json())
         return 0 if found.passed else 1
     _show(terminal, found)
     found.require()
     return 0
+
+
+LIKENESS = ("SQNR, dB", "cosine", "top-1 agreement")
+"""Headings of `likeness`."""
+
+
+def likeness(p: OutputParity) -> tuple[str, str, str]:
+    """How alike two outputs are, whatever their size."""
+    return ratio_text(p), f"{p.cosine:.6f}", "" if p.agreement is None else f"{p.agreement:.1%}"
 
 
 def ratio_text(p: OutputParity) -> str:
@@ -57,36 +66,21 @@ def _show(terminal: Terminal, found: Verdicts) -> None:
         terminal.show("", _layers(found))
 
 
-def _table(*columns: str, left: int = 1) -> Any:
-    from rich.table import Table
-
-    table = Table(*columns, box=None)
-    for column in table.columns[left:]:
-        column.justify = "right"
-    return table
-
-
-def _figures(p: OutputParity) -> tuple[str, ...]:
-    return f"{p.max_abs:.3g}", ratio_text(p), f"{p.cosine:.6f}", "" if p.agreement is None else f"{p.agreement:.1%}"
-
-
 def _artifacts(found: Verdicts) -> Any:
-    table = _table("artifact", "ran on", "output", "max abs", "SQNR, dB", "cosine", "top-1 agreement", "metric", "difference", left=3)
+    rows = []
     for label, verdict in found.verdicts.items():
         metric = verdict.metric
         figures = (str(metric.artifact), str(metric.difference or "")) if metric else ("", "")
-        for p in verdict.parity:
-            table.add_row(label, verdict.runtime, p.name, *_figures(p), *figures)
-    return table
+        rows += [(label, verdict.runtime, p.name, f"{p.max_abs:.3g}", *likeness(p), *figures) for p in verdict.parity]
+    return table(("artifact", "ran on", "output", "max abs", *LIKENESS, "metric", "difference"), rows, right=range(3, 9))
 
 
 def _pairs(found: Verdicts) -> Any:
-    table = _table("pair", "output", "max abs", "SQNR, dB", "cosine", "top-1 agreement", "difference", left=2)
+    rows = []
     for pair in found.pairs:
         difference = str(pair.metric.difference or "") if pair.metric else ""
-        for p in pair.parity:
-            table.add_row(f"{pair.first} and {pair.second}", p.name, *_figures(p), difference)
-    return table
+        rows += [(f"{pair.first} and {pair.second}", p.name, f"{p.max_abs:.3g}", *likeness(p), difference) for p in pair.parity]
+    return table(("pair", "output", "max abs", *LIKENESS, "difference"), rows, right=range(2, 7))
 
 
 def _layers(found: Verdicts) -> Any:
@@ -99,8 +93,7 @@ def _layers(found: Verdicts) -> Any:
     for row in found.layers:
         mark = f" [{reasons.index(row.reason) + 1}]" if row.reason else ""
         cells.setdefault(row.module or "all modules", {})[row.artifact, row.against] = (ratio_text(row.parity) if row.parity else "") + mark
-    table = _table("your module: SQNR, dB", *(f"{a}, {b}" for a, b in columns))
-    table.columns[0].no_wrap = True
-    for module, texts in cells.items():
-        table.add_row(module, *(texts.get(key, "") for key in columns))
-    return Group(table, *(f"[{i}] {reason}" for i, reason in enumerate(reasons, 1)))
+    rows = ((module, *(texts.get(key, "") for key in columns)) for module, texts in cells.items())
+    made = table(("your module: SQNR, dB", *(f"{a}, {b}" for a, b in columns)), rows, right=range(1, len(columns) + 1))
+    made.columns[0].no_wrap = True
+    return Group(made, *(f"[{i}] {reason}" for i, reason in enumerate(reasons, 1)))
