@@ -2,25 +2,32 @@
 
 python -m benchmarks.sabotaged [--only CASE]... [--out build/bench-sabotaged]
 
-Of one layer, the weights and bias of the output channel that spans most are multiplied by 50, and those with which the layer behind it
-reads that channel divided by 50: in float nothing changes, while 8 bits have to hold both that channel and the others. (Multiplying all
-channels changes nothing for int8 either, since the scales take it in: that is the control.) The recipe is plain int8, minmax ranges and no
-equalization; it is calibrated on 200 training images. Knobs are chosen with 1000 others; the loss reported is on the 1000 test images.
+Of a layer, or of two, the weights and bias of the output channel that spans most are multiplied by 50, and those with which the layer
+behind it reads that channel divided by 50: in float nothing changes, while 8 bits have to hold both that channel and the others.
+(Multiplying all channels changes nothing for int8 either, since the scales take it in: that is the control.) The recipe is plain int8,
+minmax ranges and no equalization; it is calibrated on 200 training images. Knobs are chosen with 1000 others; the loss reported is on the
+1000 test images. Cases whose results are in the folder already are not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import os
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
 import numpy as np
 
+from benchmarks.machine import machine, versions
 from benchmarks.report import keep, markdown, verdict
 
 if TYPE_CHECKING:
@@ -39,26 +46,31 @@ class Case:
 
     Attributes:
         model: Which network.
-        layer: Module path of the layer whose channel is scaled up.
-        whole: Scale all of its channels instead: the control, which int8 bears.
+        layers: Module paths of the layers of which a channel is scaled up.
+        whole: Scale all of their channels instead: the control, which int8 bears.
     """
 
     model: str
-    layer: str
+    layers: tuple[str, ...]
     whole: bool = False
 
     @property
     def name(self) -> str:
         """For the table, and ``--only``."""
-        return f"{self.model} {self.layer}" + (", all channels" if self.whole else "")
+        return f"{self.model} {' and '.join(self.layers)}" + (", all channels" if self.whole else "")
 
 
 CASES = (
-    Case("cifar_resnet20", "layer1.0.conv1"),
-    Case("cifar_resnet20", "layer1.1.conv1"),
-    Case("cifar_resnet20", "layer2.0.conv1"),
-    Case("cifar_resnet56", "layer1.0.conv1"),
-    Case("cifar_resnet20", "layer1.0.conv1", whole=True),
+    Case("cifar_resnet20", ("layer1.0.conv1",)),
+    Case("cifar_resnet20", ("layer1.1.conv1",)),
+    Case("cifar_resnet20", ("layer2.0.conv1",)),
+    Case("cifar_resnet20", ("layer1.0.conv1", "layer3.1.conv1")),
+    Case("cifar_resnet20", ("layer1.1.conv1", "layer2.0.conv1")),
+    Case("cifar_resnet56", ("layer1.0.conv1",)),
+    Case("cifar_resnet56", ("layer1.3.conv1", "layer2.5.conv1")),
+    Case("ic_resnet8", ("conv2d_1",)),
+    Case("ic_resnet8", ("conv2d_1", "conv2d_3")),
+    Case("cifar_resnet20", ("layer1.0.conv1",), whole=True),
 )
 
 
@@ -68,10 +80,10 @@ class Row:
 
     Attributes:
         case: Its name.
-        found: The layer that ``debug`` ranks first.
-        share: Its part of the noise.
-        cause: As named.
-        first: Whether that is the layer that was scaled up.
+        found: The layers that ``debug`` ranks first, as many as were scaled up.
+        share: Their part of the noise.
+        causes: As named.
+        first: Whether these are the layers that were scaled up.
         control: Whether nothing was to be found.
         float_accuracy: On the test images, like the next two.
         before: Of the artifact as it was.
@@ -83,9 +95,9 @@ class Row:
     """
 
     case: str
-    found: str
+    found: tuple[str, ...]
     share: float
-    cause: str
+    causes: tuple[str, ...]
     first: bool
     control: bool
     float_accuracy: float
@@ -98,7 +110,7 @@ class Row:
 
     @property
     def met(self) -> bool:
-        """Whether the layer was found first and the loss is inside the budget; of the control, whether it loses nothing."""
+        """Whether the layers were found first and the loss is inside the budget; of the control, whether it loses nothing."""
         near = self.float_accuracy - self.after <= BUDGET + 1e-9
         return near and (self.control or self.first)
 
@@ -112,14 +124,30 @@ def main() -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for case in CASES:
-        if not options.only or any(text in case.name for text in options.only):
-            rows.append(run(case, options.out / case.name.replace(" ", "-").replace(",", "")))
-            print(line(rows[-1]), file=sys.stderr, flush=True)
-            keep(options.out, "sabotaged", rows=[{**asdict(row), "met": row.met} for row in rows])
+    known = kept(options.out)
+    chosen = [case for case in CASES if not options.only or any(text in case.name for text in options.only)]
+    for case in chosen:
+        if case.name not in known:
+            known[case.name] = run(case, options.out / case.name.replace(" ", "-").replace(",", ""))
+            print(line(known[case.name]), file=sys.stderr, flush=True)
+            write(options.out, known.values())
+    rows = [known[case.name] for case in chosen]
     print("\n".join(table(rows)))
     return 0 if all(row.met for row in rows) else 1
+
+
+def write(folder: Path, rows: Iterable[Row]) -> None:
+    """Keep the rows, with what they were measured on."""
+    measured = {"machine": machine(), "versions": versions(sys.executable), "factor": FACTOR, "budget": BUDGET}
+    keep(folder, "sabotaged", **measured, rows=[{**asdict(row), "met": row.met} for row in rows])
+
+
+def kept(folder: Path) -> dict[str, Row]:
+    """The rows of earlier runs, by case."""
+    results = folder / "results.json"
+    rows = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.exists() else []
+    own = [{f.name: row[f.name] for f in fields(Row) if f.name in row} for row in rows]
+    return {row["case"]: Row(**row | {k: tuple(row[k]) for k in ("found", "causes")}) for row in own if len(row) == len(fields(Row))}
 
 
 def run(case: Case, folder: Path) -> Row:
@@ -129,7 +157,7 @@ def run(case: Case, folder: Path) -> Row:
     from edgekit.verification import verify
 
     folder.mkdir(parents=True, exist_ok=True)
-    calibration, choice, test = _data()
+    calibration, choice, test = _data(case.model)
     graph = sabotaged(_float(case.model), case, calibration)
     samples: dict[str, Any] = {"data": _named(graph, choice), "calibration": _named(graph, calibration)}
     artifact = convert(graph, recipe=_plain(), calibration=samples["calibration"], out=folder / "int8", overwrite=True)
@@ -140,14 +168,14 @@ def run(case: Case, folder: Path) -> Row:
     (folder / "fixed.trials.json").unlink(missing_ok=True)
     fixed = fix(artifact, graph, **samples, max_drop=BUDGET, test=_named(graph, test), out=folder / "fixed", overwrite=True)
     end = time.perf_counter()
-    worst = found.ranked[0]
+    worst = found.ranked[: len(case.layers)]
     assert before is not None and before.reference is not None and fixed.test is not None and fixed.test.metric is not None
     return Row(
         case=case.name,
-        found=worst.name,
-        share=worst.share,
-        cause=worst.finding.cause if worst.finding else "",
-        first=worst.name == case.layer,
+        found=tuple(layer.name for layer in worst),
+        share=sum(layer.share for layer in worst),
+        causes=tuple(layer.finding.cause if layer.finding else "" for layer in worst),
+        first={layer.name for layer in worst} == set(case.layers),
         control=case.whole,
         float_accuracy=before.reference.value,
         before=before.artifact.value,
@@ -167,16 +195,18 @@ def sabotaged(graph: Graph, case: Case, calibration: np.ndarray) -> Graph:
     from edgekit.graph import argument, constant, constant_value, finish, module_path, reweigh
 
     result = graph.copy()
-    (space,) = (s for s in free_spaces(result) if [module_path(n) for n in s.writers] == [case.layer])
-    (writer,), (reader,) = space.writers, space.readers
-    factors = torch.full((writer.meta["val"].shape[1],), FACTOR if case.whole else 1.0)
-    if not case.whole:
-        factors[_widest(graph, writer.name, calibration)] = FACTOR
-    bias = constant_value(argument(writer, "bias"))
-    assert bias is not None
-    writer.update_arg(1, reweigh(writer, argument(writer, "weight"), lambda w: w * factors.reshape(-1, 1, 1, 1), "scaled_up"))
-    writer.update_arg(2, constant(writer, bias * factors, "scaled_up_bias"))
-    reader.update_arg(1, reweigh(reader, argument(reader, "weight"), lambda w: w / factors.reshape(1, -1, 1, 1), "scaled_down"))
+    spaces = {module_path(s.writers[0]): s for s in free_spaces(result) if len(s.writers) == len(s.readers) == 1}
+    for layer in case.layers:
+        (writer,), (reader,) = spaces[layer].writers, spaces[layer].readers
+        factors = torch.full((writer.meta["val"].shape[1],), FACTOR if case.whole else 1.0)
+        if not case.whole:
+            factors[_widest(graph, writer.name, calibration)] = FACTOR
+        bias = constant_value(argument(writer, "bias"))
+        assert bias is not None
+        up, down = factors.reshape(-1, 1, 1, 1), 1 / factors.reshape(1, -1, 1, 1)
+        writer.update_arg(1, reweigh(writer, argument(writer, "weight"), up.mul, "scaled_up"))
+        writer.update_arg(2, constant(writer, bias * factors, "scaled_up_bias"))
+        reader.update_arg(1, reweigh(reader, argument(reader, "weight"), down.mul, "scaled_down"))
     finish(result.module)
     return result
 
@@ -187,8 +217,8 @@ def table(rows: list[Row]) -> list[str]:
     cells = [
         [
             row.case,
-            f"{row.found} ({row.share:.0%} of the noise)",
-            row.cause,
+            f"{', '.join(row.found)} ({row.share:.0%} of the noise)",
+            ", ".join(dict.fromkeys(row.causes)),
             *(f"{value:.3f}" for value in (row.float_accuracy, row.before, row.after)),
             row.knobs,
             str(row.trials),
@@ -203,7 +233,7 @@ def table(rows: list[Row]) -> list[str]:
 
 def line(row: Row) -> str:
     """One row, for the terminal."""
-    return f"{row.case}: {row.found} first, {row.before:.3f} to {row.after:.3f} (float {row.float_accuracy:.3f}) by {row.knobs}"
+    return f"{row.case}: {', '.join(row.found)} first, {row.before:.3f} to {row.after:.3f} (float {row.float_accuracy:.3f}) by {row.knobs}"
 
 
 def _widest(graph: Graph, name: str, calibration: np.ndarray) -> int:
@@ -231,10 +261,10 @@ def _widest(graph: Graph, name: str, calibration: np.ndarray) -> int:
 
 def _float(name: str) -> Graph:
     import edgekit
-    from benchmarks import models
+    from edgekit.testing.reference import REFERENCE
 
-    module, inputs = getattr(models, name)()
-    return edgekit.load(module, inputs)
+    reference = REFERENCE[name]()
+    return edgekit.load(reference.model, reference.example_inputs)
 
 
 def _plain() -> Any:
@@ -243,13 +273,14 @@ def _plain() -> Any:
     return Recipe("plain", (pass_class("quantize")(scheme="w8a8", calibration="minmax"),))
 
 
-def _data() -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def _data(name: str) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Calibration images, and labelled ones to choose with and to test on."""
     from edgekit.testing.data import cifar_test, cifar_train, normalized_nchw
 
+    ready = normalized_nchw if name.startswith("cifar") else (lambda pixels: pixels.astype(np.float32))
     (train, labels), (images, truth) = cifar_train(), cifar_test()
     chosen = slice(IMAGES, IMAGES + CHOSEN_WITH)
-    return normalized_nchw(train[:IMAGES]), (normalized_nchw(train[chosen]), labels[chosen]), (normalized_nchw(images), truth)
+    return ready(train[:IMAGES]), (ready(train[chosen]), labels[chosen]), (ready(images), truth)
 
 
 def _named(graph: Graph, data: Any) -> Samples:
