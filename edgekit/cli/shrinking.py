@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgekit.recipe import Recipe
 
 NOBODY = "none"
+_FUNCTION = "FILE.py:FUNCTION"
 _LEFT = "a share such as 0.5 or 50%, or a number such as 3M"
 
 _pruning_options = section(
@@ -52,6 +53,8 @@ _LESSONS = (
         help="Whose answers are imitated: 'self' for MODEL as it was (the default), another model, or 'none' for labels alone.",
     ),
     option("--checkpoints", type=click.Path(path_type=Path), help="Folder to keep training in: an interrupted one goes on there."),
+    option("--loss", metavar=_FUNCTION, help="What training minimizes: loss(outputs, labels) -> scalar tensor; labels of any shape."),
+    option("--training-metric", metavar=_FUNCTION, help="What tells the best epoch: metric(outputs, labels) -> number, larger is better."),
 )
 _training_options = section(
     "Training what is left",
@@ -64,7 +67,7 @@ lesson_options = section("Training again, where the recipe trains", *_LESSONS)
 """The options for a recipe that is there; `take_lessons` takes them out of a command's parameters."""
 _PRUNING = ("macs", "parameters", "bytes")
 _TRAINING = ("epochs", "seconds", "augment")
-_DATA = ("training", "validation", "teacher", "checkpoints")
+_DATA = ("training", "validation", "teacher", "checkpoints", "loss", "training_metric")
 
 
 def shrinking_options(function: F) -> F:
@@ -122,12 +125,15 @@ class Shrinking:
         if keep and not pruning and not fit:
             raise click.UsageError("--keep is for --macs, --params, --bytes or --fit.")
         if "training" not in data and (lonely := [*training, *data]):
-            raise click.UsageError(f"--{lonely[0]} is for training: name the data with --recover.")
+            raise click.UsageError(f"--{lonely[0].replace('_', '-')} is for training: name the data with --recover.")
         if required and no_measure:
             raise click.UsageError("--require-gain needs what --no-measure leaves out.")
         if data.get("teacher") == NOBODY:
-            training["losses"] = {"labels": 1.0}
             del data["teacher"]
+            if "loss" not in data:
+                training["losses"] = {"labels": 1.0}
+        if "training_metric" in data:
+            data["metric"] = data.pop("training_metric")
         return cls(
             pruning=pruning or None,
             keep=keep,

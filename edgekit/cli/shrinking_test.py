@@ -60,6 +60,24 @@ def test_pruned_and_trained_to_a_budget_with_the_gain_in_the_result(place, capfd
     assert "no measured gain" in shown and "multiply-accumulates" in shown
 
 
+def test_a_loss_and_a_metric_of_ones_own_take_labels_of_any_shape(place, capfd):
+    (place / "mine.py").write_text(
+        "def near(outputs, labels):\n    (found,) = outputs.values()\n    return (found - labels).square().mean()\n\n"
+        "def nearness(outputs, labels):\n    (found,) = outputs.values()\n    return -abs(found - labels).mean()\n"
+    )
+    with np.load(place / "data.npz") as data:
+        np.savez(place / "targets.npz", x=data["x"], y=data["x"][:, :4])
+    trained = ["--recover", "targets.npz", "--epochs", "2", "--loss", "mine.py:near", "--training-metric", "mine.py:nearness"]
+    assert convert(*trained, "--teacher", "none", "--json") == 0
+    manifest = json.loads(capfd.readouterr().out)["manifest"]
+    assert any("nearness -" in note and "on 4 validation samples" in note for note in manifest["notes"])
+    (tuned,) = [p for p in Recipe.from_toml((place / "made" / "recipe.toml").read_text()).passes if p.name == "fine_tune"]
+    assert tuned.losses == {"own": 1.0}
+    assert convert("--recipe", "made/recipe.toml", "--recover", "data.npz", "--force") == 2
+    assert "--loss FILE.py:FUNCTION" in capfd.readouterr().err
+    assert convert(*trained, "--calibration", "targets.npz", "--force") == 0, "the same file for both"
+
+
 def test_a_budget_that_fits_is_found_and_kept_in_the_recipe(place, capfd, monkeypatch):
     monkeypatch.setattr("edgekit.conversion.fitting.budget_that_fits", lambda *_, **__: {"bytes": 0.5})
     (place / "one.toml").write_text((place / "one.toml").read_text() + "flash_bytes = 100000\n")
@@ -93,6 +111,8 @@ def test_several_targets_each_prune_and_measure(place, capfd):
     [
         (["--epochs", "3"], "--epochs is for training: name the data with --recover"),
         (["--teacher", "self"], "--teacher is for training"),
+        (["--training-metric", "a.py:b"], "--training-metric is for training"),
+        (["--recover", "data.npz", "--loss", "nowhere.py:loss"], "nowhere.py"),
         (["--keep", "0"], "--keep is for --macs, --params, --bytes or --fit"),
         (["--fit", "--macs", "0.5"], "--fit finds the budget itself"),
         (["--fit", "--rounds", "2"], "--fit is for one round"),

@@ -66,7 +66,7 @@ def budget_that_fits(
             next_step="name a budget: --macs, --params or --bytes",
         )
     if calibration is not None and not (isinstance(calibration, str) and calibration == RANDOM):
-        calibration = read_samples(calibration, graph.inputs, preprocess, limit=CALIBRATION_SAMPLES)
+        calibration = read_samples(calibration, graph.inputs, preprocess, limit=CALIBRATION_SAMPLES, free=True)
     probe = _Probe(graph, target, calibration, how)
     lacking = probe.lacks(recipe)
     if lacking is None:

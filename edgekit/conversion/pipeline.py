@@ -178,7 +178,7 @@ def _samples(calibration: Any, graph: Graph, request: Request, limit: int) -> tu
         return None, ()
     if isinstance(calibration, str) and calibration == RANDOM:
         return random_samples(graph.inputs, 32), (f"{RANDOM} calibration: ranges were measured on noise, so accuracy means nothing",)
-    return read_samples(calibration, graph.inputs, request.preprocess, limit=limit), ()
+    return read_samples(calibration, graph.inputs, request.preprocess, limit=limit, free=True), ()
 
 
 def _with_pictures(graph: Graph, data: Samples | None, request: Request) -> tuple[Graph, Samples | None, Request]:

@@ -223,7 +223,7 @@ def _recipes(recipe: Recipes, targets: Mapping[str, Any]) -> dict[str, Recipe | 
 def _read(calibration: Any, graph: Any, preprocess: Any, limit: int) -> Samples | None:
     if calibration is None or (isinstance(calibration, str) and calibration == RANDOM):
         return None
-    return read_samples(calibration, graph.inputs, preprocess, limit=limit)
+    return read_samples(calibration, graph.inputs, preprocess, limit=limit, free=True)
 
 
 def _hand_over(graph: Any, samples: Samples | None, folder: Path) -> None:

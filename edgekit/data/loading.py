@@ -38,7 +38,8 @@ def read_samples(
         inputs: The model's, whose first axis is the batch.
         preprocess: Applied to every sample: one for all inputs, or one by input name.
         limit: Use the first so many samples.
-        free: Whether labels may be numbers of any shape, for a loss or a metric of the user's own, and not class indices only.
+        free: Whether labels may be numbers of any shape, and not class indices only: for a loss or a metric of the user's own, and
+            where nothing may ask for them.
 
     Raises:
         DataError: The data are missing, unreadable, empty, of the wrong names, shape or dtype, or hold NaN or infinity.

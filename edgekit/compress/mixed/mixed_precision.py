@@ -18,6 +18,7 @@ from edgekit.compress.overrides import for_module
 from edgekit.compress.quantize import Quantize
 from edgekit.compress.quantize.calibrate import batches
 from edgekit.data import Samples
+from edgekit.data.checking import class_indices
 from edgekit.errors import DataError, UsageError
 from edgekit.graph import Graph
 from edgekit.recipe import Context
@@ -127,7 +128,7 @@ class MixedPrecision:
                 accepted="labelled validation or calibration samples",
                 next_step="give labels, or a budget of min_agreement instead",
             )
-        labels = torch.from_numpy(np.asarray(unseen.labels)).long()
+        labels = torch.from_numpy(class_indices(unseen.labels))
         assert self.max_drop is not None
         accuracy = float((expected == labels).float().mean())
         return (lambda found: agreement(labels, found, unseen)), accuracy - self.max_drop
