@@ -11,7 +11,6 @@ import importlib.util
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +19,8 @@ from edgekit.targets.platform import Platform
 from edgekit.tensors import TensorSpec
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     import numpy as np
 
     from edgekit.graph import Graph
@@ -234,7 +235,13 @@ def names(kind: str) -> tuple[str, ...]:
     package = importlib.import_module(_PACKAGES[kind])
     modules = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.endswith("_test") and not m.name.startswith("_")]
     built_in = [name for name in modules if name not in _PACKAGES and name != "conftest"]
-    return tuple(sorted({*built_in, *(e.name for e in entry_points(group=f"edgekit.{kind}"))}))
+    return tuple(sorted({*built_in, *(e.name for e in _registered(kind))}))
+
+
+def _registered(kind: str) -> EntryPoints:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - brings a parser of mail; launches of runtimes import this module
+
+    return entry_points(group=f"edgekit.{kind}")
 
 
 def load(kind: str, name: str) -> Any:
@@ -245,7 +252,7 @@ def load(kind: str, name: str) -> Any:
     """
     if name not in names(kind):
         raise UsageError(f"no {kind[:-1]} is called {name!r}", accepted=names(kind))
-    for entry in entry_points(group=f"edgekit.{kind}"):
+    for entry in _registered(kind):
         if entry.name == name:
             return entry.load()
     try:

@@ -31,7 +31,7 @@ def test_a_missing_package_names_the_extra(monkeypatch):
 
 def test_a_third_party_registers_by_entry_point(monkeypatch):
     point = EntryPoint("tensorrt_rtx", "edgekit.plugins:described", "edgekit.converters")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "edgekit.converters" else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == "edgekit.converters" else [])
     assert "tensorrt_rtx" in plugins.names("converters")
     assert plugins.load("converters", "tensorrt_rtx") is plugins.described
 
