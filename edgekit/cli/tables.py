@@ -19,6 +19,8 @@ def table(columns: Sequence[str] | None, rows: Iterable[Sequence[Any]], *, right
         made.columns[place].justify = "right"
     for row in rows:
         made.add_row(*row)
+    for column in made.columns:
+        column.overflow = "fold"  # a narrow terminal breaks a path or a digest, where rich would cut its end off
     return made
 
 

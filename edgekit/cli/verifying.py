@@ -18,6 +18,7 @@ from edgekit.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from edgekit.verification import Verdicts
+    from edgekit.verification.metrics import MetricResult
     from edgekit.verification.parity import OutputParity
 
 
@@ -56,31 +57,32 @@ def ratio_text(p: OutputParity) -> str:
 def _show(terminal: Terminal, found: Verdicts) -> None:
     first = next(iter(found.verdicts.values()))
     rows = [("samples", str(first.samples)), ("against", first.reference)]
-    if metric := first.metric:
-        rows.append((f"{metric.name}, float", str(metric.reference or "not measured")))
     for label, verdict in found.verdicts.items():
         rows += [(label, f"{g}: {'met' if g.passed else 'NOT MET'}") for g in verdict.gates if g.name != "finite" or not g.passed]
         rows += [(label, note) for note in verdict.notes]
     terminal.show(label_table(rows), "", _artifacts(found), "", _pairs(found))
+    if first.metric:
+        terminal.show("", _metrics(found, first.metric))
     if found.layers:
         terminal.show("", _layers(found))
 
 
 def _artifacts(found: Verdicts) -> Any:
-    rows = []
-    for label, verdict in found.verdicts.items():
-        metric = verdict.metric
-        figures = (str(metric.artifact), str(metric.difference or "")) if metric else ("", "")
-        rows += [(label, verdict.runtime, p.name, f"{p.max_abs:.3g}", *likeness(p), *figures) for p in verdict.parity]
-    return table(("artifact", "ran on", "output", "max abs", *LIKENESS, "metric", "difference"), rows, right=range(3, 9))
+    rows = [(label, v.runtime, p.name, f"{p.max_abs:.3g}", *likeness(p)) for label, v in found.verdicts.items() for p in v.parity]
+    return table(("artifact", "ran on", "output", "max abs", *LIKENESS), rows, right=range(3, 7))
 
 
 def _pairs(found: Verdicts) -> Any:
-    rows = []
-    for pair in found.pairs:
-        difference = str(pair.metric.difference or "") if pair.metric else ""
-        rows += [(f"{pair.first} and {pair.second}", p.name, f"{p.max_abs:.3g}", *likeness(p), difference) for p in pair.parity]
-    return table(("pair", "output", "max abs", *LIKENESS, "difference"), rows, right=range(2, 7))
+    rows = [(f"{pair.first} and {pair.second}", p.name, f"{p.max_abs:.3g}", *likeness(p)) for pair in found.pairs for p in pair.parity]
+    return table(("pair", "output", "max abs", *LIKENESS), rows, right=range(2, 6))
+
+
+def _metrics(found: Verdicts, first: MetricResult) -> Any:
+    """The float model's value, each artifact's with its difference from that, and the differences of every two."""
+    rows = [("float model", str(first.reference or "not measured"), "")]
+    rows += [(label, str(v.metric.artifact), str(v.metric.difference or "")) for label, v in found.verdicts.items() if v.metric]
+    rows += [(f"{p.first} − {p.second}", "", str(p.metric.difference or "")) for p in found.pairs if p.metric]
+    return table(("", first.name, "difference"), rows, right=(1, 2))
 
 
 def _layers(found: Verdicts) -> Any:
