@@ -52,7 +52,7 @@ class Network:
     epochs: int = 20
 
 
-NETWORKS = {"LeNet-300-100": Network(40, 0.95), "LeNet-5": Network(39, 0.95)}
+NETWORKS = {"LeNet-300-100": Network(40, 0.92), "LeNet-5": Network(39, 0.92)}
 
 
 @dataclass(frozen=True)

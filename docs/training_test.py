@@ -1,9 +1,14 @@
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edgekit.compress.training import FineTune
 from edgekit.compress.training.losses import TERMS
-from edgekit.recipe import SCHEMA, Recipe
+from edgekit.data import Samples
+from edgekit.recipe import SCHEMA, Context, Recipe
+from edgekit.testing.quantizing import RULES, data
+from edgekit.testing.training import regression
 
 PAGE = (Path(__file__).parent / "training.md").read_text(encoding="utf-8")
 
@@ -16,5 +21,17 @@ def test_the_recipe_on_the_page_is_one():
 
 
 def test_every_loss_is_on_the_page():
-    assert re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE) == ["soft", "hard", "labels", "outputs", "features", "inputs"]
-    assert set(TERMS) == {"soft", "hard", "labels", "outputs", "features", "inputs"}
+    assert re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE) == ["soft", "hard", "labels", "outputs", "features", "inputs", "own"]
+    assert set(TERMS) == {"soft", "hard", "labels", "outputs", "features", "inputs", "own"}
+
+
+def test_the_functions_on_the_page_can_be_trained_by():
+    (text,) = re.findall(r"```python own\n(.*?)```", PAGE, flags=re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(compile(text, "training.md", "exec"), found)
+    samples = data((6,), count=40)
+    given = Samples(samples.inputs, samples.inputs["x0"][:, ::-1].copy())
+    graph = regression()
+    graph = replace(graph, outputs=(replace(graph.outputs[0], name="angle"),))
+    tuned = FineTune(epochs=1)(graph, Context(RULES, training=given, loss=found["loss"], metric=found["closeness"]))
+    assert "closeness -" in tuned.notes[-1]
