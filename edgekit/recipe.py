@@ -28,6 +28,7 @@ import tomli_w
 from edgekit import documents
 from edgekit.errors import DataError, UsageError
 from edgekit.schemes import Scheme, parse_scheme
+from edgekit.targets.kernels import ONLY_MACS, Kernels
 
 if TYPE_CHECKING:
     from edgekit.data import Samples
@@ -67,6 +68,7 @@ class Context:
         checkpoints: Folder to keep the state of a training in, so that it resumes there; None to keep nothing.
         loss: What trainings minimize (`edgekit.compress.training.own`), or None for one of their own.
         metric: What tells the best epoch of a training (the same file), or None for accuracy or the loss.
+        kernels: What the device's kernels take for a layer.
     """
 
     rules: Rules
@@ -78,6 +80,7 @@ class Context:
     checkpoints: Path | None = None
     loss: Callable[..., Any] | None = None
     metric: Callable[..., Any] | None = None
+    kernels: Kernels = ONLY_MACS
 
     def calibration_for(self, why: str, otherwise: str = "") -> Samples:
         """The calibration samples, for a pass that cannot do without.

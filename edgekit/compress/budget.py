@@ -24,12 +24,12 @@ class Choice:
 
     Attributes:
         option: Its number; of equal steps the one to the lower number comes first.
-        size: What it takes: stored bits, parameters, multiply-accumulates.
+        size: What it takes: stored bits, parameters, multiply-accumulates; below 0 for what it saves.
         loss: What the outputs lose.
     """
 
     option: int
-    size: int
+    size: float
     loss: float
 
 
@@ -39,7 +39,7 @@ def ladder(choices: Mapping[str, Sequence[Choice]]) -> list[Assignment]:
     Args:
         choices: By weight.
     """
-    hulls = {name: _hull(options) for name, options in choices.items()}
+    hulls = {name: hull_of(options) for name, options in choices.items()}
     steps = [(_gain(a, b), name, b.option) for name, hull in hulls.items() for a, b in pairwise(hull)]
     steps.sort(key=lambda step: (-step[0], step[1], step[2]))
     rungs = [{name: hull[0].option for name, hull in hulls.items()}]
@@ -68,7 +68,7 @@ def _gain(a: Choice, b: Choice) -> float:
     return (a.loss - b.loss) / (b.size - a.size)
 
 
-def _hull(options: Sequence[Choice]) -> list[Choice]:
+def hull_of(options: Sequence[Choice]) -> list[Choice]:
     """The choices that lose least for their size: from the smallest on, each step saves less a bit than the one before."""
     hull: list[Choice] = []
     for option in sorted(options, key=lambda o: (o.size, o.loss)):

@@ -7,7 +7,7 @@ is a measurement (`edgekit.profiling`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, fx
 from edgekit.constraints import Codebook, Mask
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, argument, constant_value, constraints_of, grid_of, is_call, module_path, op_name, shape_of
+from edgekit.targets.kernels import Kernels
 
 MEASURES = ("macs", "parameters", "bytes")
 """Names of what can be counted: the fields of `Cost` that a budget may bound."""
@@ -98,40 +99,61 @@ def layer_costs(graph: Graph) -> tuple[LayerCost, ...]:
     return tuple(found)
 
 
-def macs_of(node: fx.Node) -> int:
+Shape = Callable[[fx.Node], Sequence[int]]
+"""Gives the shape of a value: `edgekit.graph.shape_of`, or what it would be in another graph."""
+
+
+def macs_of(node: fx.Node, shape: Shape = shape_of) -> int:
     """Multiply-accumulates of one call; 0 for what is no product of matrices."""
     count = _MACS.get(op_name(node)) if is_call(node) else None
-    return 0 if count is None else count(node)
+    return 0 if count is None else count(node, shape)
 
 
-def _convolution(node: fx.Node) -> int:
-    weight = shape_of(argument(node, "weight"))
+def work_of(node: fx.Node, kernels: Kernels, shape: Shape = shape_of) -> float:
+    """What the kernels of a device take for one call, in multiply-accumulates."""
+    macs, op = macs_of(node, shape), op_name(node)
+    if op in ("convolution", "linear"):
+        outputs = list(shape(node))
+        axis = 1 if op == "convolution" else -1
+        depthwise = op == "convolution" and 1 < argument(node, "groups") == shape_of(argument(node, "input"))[1]
+        filled = math.ceil(outputs[axis] / kernels.tile) * kernels.tile / max(outputs[axis], 1)
+        return filled * (macs * (kernels.depthwise if depthwise else 1) + math.prod(outputs) * kernels.output)
+    if op in _OF_TWO and len(node.all_input_nodes) > 1:
+        return macs + math.prod(shape(node)) * kernels.element
+    return macs
+
+
+_OF_TWO = frozenset({"add", "sub", "mul", "div"})
+
+
+def _convolution(node: fx.Node, shape: Shape) -> int:
+    weight = shape(argument(node, "weight"))
     # A weight is (out, in / groups, kernel), transposed (in, out / groups, kernel): each element of the one side meets the rest of it.
     side = argument(node, "input") if argument(node, "transposed") else node
-    return math.prod(shape_of(side)) * math.prod(weight[1:])
+    return math.prod(shape(side)) * math.prod(weight[1:])
 
 
-def _linear(node: fx.Node) -> int:
-    return math.prod(shape_of(node)) * shape_of(argument(node, "weight"))[-1]
+def _linear(node: fx.Node, shape: Shape) -> int:
+    return math.prod(shape(node)) * shape(argument(node, "weight"))[-1]
 
 
-def _matmul(node: fx.Node) -> int:
-    return math.prod(shape_of(node)) * shape_of(argument(node, "self"))[-1]
+def _matmul(node: fx.Node, shape: Shape) -> int:
+    return math.prod(shape(node)) * shape(argument(node, "self"))[-1]
 
 
-def _attention(node: fx.Node) -> int:
-    query, key = shape_of(argument(node, "query")), shape_of(argument(node, "key"))
-    return math.prod(query[:-1]) * key[-2] * (query[-1] + shape_of(argument(node, "value"))[-1])
+def _attention(node: fx.Node, shape: Shape) -> int:
+    query, key = shape(argument(node, "query")), shape(argument(node, "key"))
+    return math.prod(query[:-1]) * key[-2] * (query[-1] + shape(argument(node, "value"))[-1])
 
 
-def _recurrent(node: fx.Node) -> int:
+def _recurrent(node: fx.Node, shape: Shape) -> int:
     """Each matrix multiplies one vector a step and sample."""
-    data = shape_of(argument(node, "input"))
-    matrices = [shape_of(p) for p in argument(node, "params") if len(shape_of(p)) == 2]
-    return math.prod(data[:-1]) * sum(math.prod(shape) for shape in matrices)
+    data = shape(argument(node, "input"))
+    matrices = [shape(p) for p in argument(node, "params") if len(shape(p)) == 2]
+    return math.prod(data[:-1]) * sum(math.prod(matrix) for matrix in matrices)
 
 
-_MACS: Mapping[str, Callable[[fx.Node], int]] = {
+_MACS: Mapping[str, Callable[[fx.Node, Shape], int]] = {
     "convolution": _convolution,
     "linear": _linear,
     "matmul": _matmul,

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from edgekit.compress.channels.branches import branches
 from edgekit.compress.channels.groups import Channels, Group, find_channels
-from edgekit.compress.channels.importance import COMPARABLE, IMPORTANCES, Scores, normalized, scores
+from edgekit.compress.channels.importance import COMPARABLE, IMPORTANCES, Scores, branch_losses, normalized, scores
 from edgekit.compress.channels.refit import refitted
 from edgekit.compress.channels.removal import removed
-from edgekit.compress.channels.selection import SCOPES, Step, steps, taken, up_to, within
+from edgekit.compress.channels.savings import Savings
+from edgekit.compress.channels.selection import SCOPES, Step, steps, taken, up_to, weighed, within
 from edgekit.compress.costs import MEASURES, Cost, check_budget, cost_of
 from edgekit.compress.overrides import check_modules, for_module, matches
 from edgekit.data import Samples
@@ -53,6 +55,8 @@ class PruneChannels:
         normalized: Whether channels that a layer norm or group norm averages over may go, too: those that stay are then normalized with
             other statistics.
         most: Share of a group's channels that goes, at most.
+        branches: Whether residual branches may go as a whole, all that is in them, and leave the bias of their last layer. Only where
+            ``macs`` is given, by ``taylor`` in ``global`` scope.
         refit: Whether layers that are left are fitted to give what they gave before, layer by layer on the samples: most of the accuracy
             comes back without training (`edgekit.compress.channels.refit`). None for where there are calibration or training data.
         refit_samples: Samples to fit on, at most.
@@ -73,6 +77,7 @@ class PruneChannels:
     alignment: int | None = None
     normalized: bool = False
     most: float = MOST
+    branches: bool = True
     refit: bool | None = None
     refit_samples: int = 200
     batch_size: int = 16
@@ -115,7 +120,7 @@ class PruneChannels:
         check_modules(graph, (*self.overrides, *self.keep), "overrides and keep of prune_channels")
         channels, settled = find_channels(graph), self._resolved(context)
         free = [group for group in channels.removable if self._may_go(group)]
-        gone = settled._chosen(graph, channels, free, settled._measured(graph, channels, free, context))
+        gone = settled._chosen(graph, channels, free, context)
         result = settled._without(graph, channels, gone, context) if gone else graph
         there = sum(len(group.channels) for group in free)
         by = ", ".join([str(settled.importance), str(settled.scope), *(["refitted"] if settled.refit and gone else [])])
@@ -151,20 +156,32 @@ class PruneChannels:
         found = [share for path in group.writers if (share := for_module(path, None, self.overrides)) is not None]
         return min(found, default=None)
 
-    def _chosen(self, graph: Graph, channels: Channels, free: Sequence[Group], measured: Scores) -> frozenset[int]:
+    def _chosen(self, graph: Graph, channels: Channels, free: Sequence[Group], context: Context) -> frozenset[int]:
         """Numbers of the channels to remove."""
         assert self.scope is not None and self.alignment is not None
+        measured = self._measured(graph, channels, free, context)
         own = {index: share for index, group in enumerate(free) if (share := self._own_ratio(group)) is not None}
         fixed: frozenset[int] = frozenset()
         for index, share in own.items():
             ordered = steps([free[index]], measured, "group", self.alignment, max(share, self.most))
             fixed |= taken(ordered, up_to(ordered, share, "group", len(free[index].channels)))
         ranked = [group for index, group in enumerate(free) if index not in own]
-        ordered = steps(ranked, measured, self.scope, self.alignment, self.most)
+        ordered = self._ordered(graph, channels, ranked, measured, context)
         if self.ratio is not None:
             total = sum(len(group.channels) for group in ranked)
             return fixed | taken(ordered, up_to(ordered, self.ratio, self.scope, total))
         return fixed | taken(ordered, self._steps_within_budget(graph, channels, fixed, ordered))
+
+    def _ordered(self, graph: Graph, channels: Channels, ranked: Sequence[Group], measured: Scores, context: Context) -> list[Step]:
+        """What may go, step by step."""
+        assert self.scope is not None and self.alignment is not None
+        samples = _samples(context)
+        if self.macs is None or self.scope != "global" or self.importance != "taylor" or samples is None:
+            return steps(ranked, measured, self.scope, self.alignment, self.most)
+        ends = branches(graph, channels, ranked) if self.branches else {}
+        losses = branch_losses(graph, ends, samples, batch_size=self.batch_size)
+        saved = Savings(graph, channels, context.kernels)
+        return weighed(ranked, measured, self.alignment, self.most, saved=saved, branches=losses)
 
     def _reliefs(self, channels: Channels) -> list[str]:
         """What a user could change to get further down."""

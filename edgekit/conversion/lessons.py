@@ -79,6 +79,7 @@ class Lessons:
             target.rules,
             data,
             alignment=target.channel_alignment,
+            kernels=target.kernels,
             training=self.training,
             validation=self.validation,
             teacher=graph if self.teacher is None else self.teacher,

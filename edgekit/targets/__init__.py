@@ -13,6 +13,7 @@ from typing import Any
 
 from edgekit import documents
 from edgekit.errors import UsageError
+from edgekit.targets.kernels import ONLY_MACS, Kernels
 from edgekit.targets.platform import Platform
 from edgekit.tensors import Grid
 from edgekit.wording import suggestion
@@ -102,6 +103,7 @@ class Target:
         input_dtype: Default dtype of float inputs in a statically quantized artifact.
         output_dtype: The same for outputs.
         channel_alignment: Channel counts that run at full speed are multiples of this.
+        kernels: What its kernels take for a layer, besides multiply-accumulates.
         flash_bytes: Room for the model, or None.
         ram_bytes: Room for activations, or None.
         compute: Precisions the device computes float operators in, its default first.
@@ -121,6 +123,7 @@ class Target:
     input_dtype: str = "float32"
     output_dtype: str = "float32"
     channel_alignment: int = 1
+    kernels: Kernels = ONLY_MACS
     flash_bytes: int | None = None
     ram_bytes: int | None = None
     compute: tuple[str, ...] = ("float32",)
@@ -171,6 +174,8 @@ def load_target(name: str | Path) -> Target:
     known = {k: data.pop(k) for k in list(data) if k in Target.__dataclass_fields__ and k != "extra"}
     if "platform" in known:
         known["platform"] = Platform.from_table(known["platform"])
+    if "kernels" in known:
+        known["kernels"] = Kernels.from_table(known["kernels"], str(path))
     for key in {"runtimes", "compute"} & set(known):
         known[key] = tuple(known[key])
     try:

@@ -70,6 +70,25 @@ def scores(graph: Graph, channels: Channels, importance: str, samples: Samples |
     return np.sqrt(_summed(graph, channels, lambda weight, axis, _: _along(weight.square(), axis)))
 
 
+def branch_losses(graph: Graph, ends: Mapping[Group, Sequence[str]], samples: Samples, *, batch_size: int = 16) -> dict[Group, float]:
+    """What is lost when a branch gives nothing, as ``taylor`` measures it for a channel: to first order, all its channels at once.
+
+    Args:
+        graph: The graph the groups were found on.
+        ends: Groups, and the names of the layers that end their branches.
+        samples: To run.
+        batch_size: Samples run at once.
+    """
+    total = dict.fromkeys(ends, 0.0)
+    for rows, found in _run_back(graph, samples, batch_size, frozenset(name for names in ends.values() for name in names)):
+        for group, names in ends.items():
+            derivative = sum(
+                (_by_sample(value * gradient, 1, rows).sum(1) for value, gradient in (found[n] for n in names)), start=np.zeros(rows)
+            )
+            total[group] += float(np.square(derivative).sum())
+    return {group: value / len(samples) for group, value in total.items()}
+
+
 def normalized(measured: Scores, groups: Sequence[Group]) -> Scores:
     """Scores whose mean over each group is 1, so that groups of different layers can be compared."""
     result = measured.copy()

@@ -23,7 +23,7 @@ from edgekit.compress.cluster.fitting import Target
 from edgekit.compress.cluster.moments import can_fit, moments
 from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
 from edgekit.data import Samples
-from edgekit.graph import Graph, argument, constant, constant_value, constraints_of, finish, is_call, reads
+from edgekit.graph import Graph, argument, constant, constant_value, constraints_of, finish, is_call, reads, shape_of
 
 RIDGE = 0.1
 """What a change of a weight costs, in shares of the mean squared input."""
@@ -49,9 +49,13 @@ def refitted(graph: Graph, channels: Channels, gone: Collection[int], samples: S
     kept: _Kept = {
         (slot.target, slot.axis): np.flatnonzero(~np.isin(slot.labels, list(gone))) for slot in channels.slots if slot.key == slot.target
     }
-    layers = {node.name: node for node in graph.nodes if _can_change(node)}
+    layers = {node.name: node for node in graph.nodes if _can_change(node) and _left(node, 0, kept)}
     found = reconstruct(graph, samples, {name: partial(_fitted, kept=kept) for name in layers}, "fitting what is left")
-    result = removed(graph, channels, gone)
+    whole = graph.copy()
+    for node in whole.nodes:
+        if node.name in layers and not _left(layers[node.name], 1, kept):
+            rebias(node, found.biases[node.name])  # all that will be left of it
+    result = removed(whole, channels, gone)
     for node in result.nodes:
         if node.name in layers:
             target = str(argument(layers[node.name], "weight").target)
@@ -59,6 +63,12 @@ def refitted(graph: Graph, channels: Channels, gone: Collection[int], samples: S
             _replace(node, selection(own)(found.weights[node.name]), found.biases[node.name][torch.from_numpy(own[0])])
     finish(result.module)
     return result
+
+
+def _left(layer: fx.Node, axis: int, kept: _Kept) -> int:
+    """How many indices of a weight stay."""
+    weight = argument(layer, "weight")
+    return len(kept.get((str(weight.target), axis), range(shape_of(weight)[axis])))
 
 
 def _can_change(node: fx.Node) -> bool:
@@ -73,6 +83,8 @@ def _fitted(node: fx.Node, seen: Seen, kept: _Kept) -> Tensor:
     """The whole weight, with zeros where it reads what goes."""
     weight = constant_value(argument(node, "weight"))
     assert weight is not None
+    if not _left(node, 1, kept):
+        return torch.zeros_like(weight)
     products, squares = moments(node, seen)
     old = weight.reshape(products.shape).double()
     inputs = torch.from_numpy(kept.get((str(argument(node, "weight").target), 1), np.arange(weight.shape[1])))

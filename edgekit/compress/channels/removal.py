@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx
 
+from edgekit.compress.channels.branches import empty, read_by
 from edgekit.compress.channels.groups import Channels, Slot
 from edgekit.compress.channels.partition import Labels
 from edgekit.compress.channels.trace import Axes
@@ -27,14 +29,16 @@ def removed(graph: Graph, channels: Channels, gone: Collection[int]) -> Graph:
     Args:
         graph: The graph `channels` was found on, or a copy of it.
         channels: Its channels.
-        gone: Numbers of those to remove; none of a frozen group, and not all of any.
+        gone: Numbers of those to remove; none of a frozen group, and all of a group only where it is a branch
+            (`edgekit.compress.channels.branches`).
 
     Raises:
         ConversionError: A constraint does not survive: a table of values for groups of channels that are no longer whole.
     """
     result = graph.copy()
-    nodes = {node.name: node for node in result.nodes}
     sizes = _Sizes(channels, gone)
+    empty(result.module, partial(_left_of_unread, channels=channels, sizes=sizes))
+    nodes = {node.name: node for node in result.nodes}
     for node in result.nodes:
         if node.op == "call_function" and (adapt := _ADAPTED.get(op_name(node))):
             adapt(node, sizes)
@@ -47,6 +51,12 @@ def removed(graph: Graph, channels: Channels, gone: Collection[int]) -> Graph:
             node.meta["val"] = sizes.value(node)
     finish(result.module)
     return result
+
+
+def _left_of_unread(node: fx.Node, channels: Channels, sizes: _Sizes) -> Labels | None:
+    """Indices that stay of what a layer gives, of one that reads no channel any more."""
+    read = read_by(node, channels)
+    return None if read is None or sizes.left(read) else sizes.kept(sizes.of(node)[1 if op_name(node) == "convolution" else -1])
 
 
 class _Sizes:
@@ -91,7 +101,9 @@ def _by_constant(slots: Sequence[Slot]) -> Mapping[str, list[Slot]]:
 
 def _select(nodes: Mapping[str, fx.Node], slots: Sequence[Slot], kept: Mapping[int, Labels]) -> None:
     """Take what stays of a constant, for the readers that share it."""
-    readers = [nodes[name] for slot in slots for name in slot.readers]
+    readers = [nodes[name] for slot in slots for name in slot.readers if name in nodes]
+    if not readers:
+        return  # they went as a whole
     operands = [x for reader in readers for x in reader.all_input_nodes if x.op == "get_attr" and x.target == slots[0].target]
     reweigh_all(operands[0], selection(kept), list(dict.fromkeys(readers)))
 

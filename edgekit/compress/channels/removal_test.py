@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edgekit.canonicalize import canonicalize
 from edgekit.compress.channels import find_channels
+from edgekit.compress.channels.branches import branches
 from edgekit.compress.channels.removal import removed
 from edgekit.compress.costs import cost_of
 from edgekit.compress.prune import Prune
@@ -34,9 +35,11 @@ def close(a, b):
 
 
 def prunes_exactly(graph, inputs, seed=0):
-    """Remove channels of every group, and check results, shapes and that something went; returns the smaller graph."""
+    """Remove channels of every group and every other branch, check results, shapes and that something went; returns the smaller graph."""
     channels = find_channels(graph)
-    gone = some(channels, seed)
+    exact = [group for group in channels.removable if group.exact]
+    whole = list(branches(graph, channels, exact))[::2]
+    gone = some(channels, seed).union(*(group.channels for group in whole))
     before = [node.name for node in graph.nodes]
     result = removed(graph, channels, gone)
     assert [node.name for node in graph.nodes] == before, "the given graph is left alone"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from edgekit.compress.budget import Choice, hull_of
 from edgekit.compress.channels.groups import Group
 from edgekit.compress.channels.importance import Scores
 
@@ -51,6 +52,38 @@ def steps(groups: Sequence[Group], scores: Scores, scope: str, alignment: int, m
         else:
             gone = np.cumsum([len(step.channels) for step in ranked]) / sum(len(group.channels) for group in pool)
             found += [Step(step.channels, float(share)) for step, share in zip(ranked, gone, strict=True)]
+    return sorted(found, key=lambda step: step.rank)
+
+
+Saved = Callable[[Group, int], float]
+"""What is saved when so many channels of a group go."""
+
+
+def weighed(
+    groups: Sequence[Group], scores: Scores, alignment: int, most: float, *, saved: Saved, branches: Mapping[Group, float]
+) -> list[Step]:
+    """All steps there are, in the order in which they go in ``global`` scope: those first that lose least for what they save.
+
+    Channels whose going saves nothing until others have gone, too, go with them.
+
+    Args:
+        groups: To take from.
+        scores: What is lost with each channel; losses add up.
+        alignment: Channel counts are multiples of this, where a group can do that.
+        most: Share of a group that goes, at most, unless all of it does.
+        saved: What is saved.
+        branches: Groups that may go as a whole, and what is lost then.
+    """
+    found: list[Step] = []
+    for group in groups:
+        order = _from_least(group, scores)
+        losses = [0.0, *np.cumsum(scores[order]).tolist()]
+        choices = [Choice(cut, -saved(group, cut), losses[cut]) for cut in _cuts(group, alignment, most)]
+        if group in branches:
+            choices.append(Choice(len(order), -saved(group, len(order)), branches[group]))
+        kept = hull_of(choices)[::-1]
+        found += [Step(tuple(order[: kept[0].option]), 0.0)] if kept[0].option else []
+        found += [Step(tuple(order[a.option : b.option]), (b.loss - a.loss) / (a.size - b.size)) for a, b in pairwise(kept)]
     return sorted(found, key=lambda step: step.rank)
 
 
@@ -104,7 +137,7 @@ def _dimensions(group: Group) -> set[tuple[str, int]]:
 
 def _blocks(group: Group, scores: Scores, alignment: int, most: float) -> list[Step]:
     """A group's channels from the least important on, cut where what is left is aligned; its most important ones stay."""
-    order = sorted(group.channels, key=lambda channel: (scores[channel], channel))
+    order = _from_least(group, scores)
     cuts = _cuts(group, alignment, most)
     found, rank = [], 0.0
     for start, end in pairwise(cuts):
@@ -112,6 +145,10 @@ def _blocks(group: Group, scores: Scores, alignment: int, most: float) -> list[S
         rank = max(rank, float(scores[block].mean()))
         found.append(Step(tuple(block), rank))
     return found
+
+
+def _from_least(group: Group, scores: Scores) -> list[int]:
+    return sorted(group.channels, key=lambda channel: (scores[channel], channel))
 
 
 def _cuts(group: Group, alignment: int, most: float) -> list[int]:
