@@ -16,9 +16,9 @@ from edgekit.cli.section import option, section
 from edgekit.cli.tables import label_table, table
 
 if TYPE_CHECKING:
-    from edgekit.profiling import CountedProfile, Profile
     from edgekit.profiling.everywhere import Measured
     from edgekit.profiling.gate import Regression
+    from edgekit.profiling.reading import AnyProfile
 
 MOST_OPERATORS = 12
 UNTRUSTED, UNAVAILABLE = 3, 4
@@ -101,7 +101,7 @@ def _several(
     return next((code for code in (INTERRUPTED, UNAVAILABLE, UNTRUSTED) if code in codes), max(codes))
 
 
-def _code(found: Profile | CountedProfile) -> int:
+def _code(found: AnyProfile) -> int:
     if any(finding.code in ("lost", "failed") for finding in found.validity.reasons):
         return UNAVAILABLE
     if found.partial:
@@ -120,7 +120,7 @@ def _show_one(terminal: Terminal, measured: Measured, most: int | None, held: Re
     terminal.show("")
 
 
-def _show(terminal: Terminal, found: Profile | CountedProfile, most: int | None, held: Regression | None) -> None:
+def _show(terminal: Terminal, found: AnyProfile, most: int | None, held: Regression | None) -> None:
     from edgekit.profiling.counted import CountedProfile
     from edgekit.profiling.counted_rows import counted_op_rows, counted_rows
     from edgekit.profiling.presenting import op_rows, rows
@@ -142,7 +142,7 @@ def _show(terminal: Terminal, found: Profile | CountedProfile, most: int | None,
         terminal.show("", f"baseline: {held}")
 
 
-def _show_operators(terminal: Terminal, found: Profile | CountedProfile, ops: Sequence[tuple[str, ...]], columns: tuple[str, ...]) -> None:
+def _show_operators(terminal: Terminal, found: AnyProfile, ops: Sequence[tuple[str, ...]], columns: tuple[str, ...]) -> None:
     if not ops:
         terminal.show(f"nothing by operator: {found.ops.reason}")
         return

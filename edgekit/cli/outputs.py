@@ -14,8 +14,9 @@ from edgekit.cli.parse import Share
 from edgekit.cli.section import option, section
 
 if TYPE_CHECKING:
-    from edgekit.profiling import CountedProfile, Profile
+    from edgekit.profiling import Profile
     from edgekit.profiling.gate import Regression
+    from edgekit.profiling.reading import AnyProfile
 
 
 def _file(name: str, text: str, *short: str) -> Any:
@@ -68,7 +69,7 @@ class Outputs:
         if self.out != self.baseline:
             write_text(_named(self.out, label), lambda: json.dumps(found.to_json(), indent=1) + "\n")
 
-    def write(self, found: Profile | CountedProfile, label: str | None = None) -> Regression | None:
+    def write(self, found: AnyProfile, label: str | None = None) -> Regression | None:
         """Write all files, then hold the profile against the baseline.
 
         Args:
@@ -84,7 +85,8 @@ class Outputs:
         import json
 
         from edgekit.profiling.exporting import to_csv, to_junit, to_trace
-        from edgekit.profiling.gate import read_profile, regression
+        from edgekit.profiling.gate import regression
+        from edgekit.profiling.reading import read_profile
 
         held = regression(found, read_profile(self.baseline), self.max_regression) if self.baseline else None
         write_text(_named(self.out, label), lambda: json.dumps(found.to_json(), indent=1) + "\n")

@@ -1,7 +1,7 @@
 import pytest
 
+from edgekit.devices.machine import DeviceState
 from edgekit.profiling import measuring
-from edgekit.profiling.state import DeviceState
 
 
 @pytest.fixture

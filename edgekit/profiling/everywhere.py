@@ -7,6 +7,7 @@ import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,8 @@ from edgekit import progress
 from edgekit.devices import Address
 from edgekit.devices.opening import schemes
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.profiling.counted import CountedProfile
 from edgekit.profiling.measuring import profile
-from edgekit.profiling.profiles import Profile
+from edgekit.profiling.reading import AnyProfile
 from edgekit.profiling.stopping import Stop
 
 
@@ -31,7 +31,7 @@ class Measured:
     """
 
     on: str
-    profile: Profile | CountedProfile | None = None
+    profile: AnyProfile | None = None
     error: EdgekitError | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -96,12 +96,8 @@ class _Work:
     emulators: threading.Semaphore
 
     def __call__(self) -> None:
-        with progress.as_part(self.on):
-            if self.on.startswith("qemu"):
-                with self.emulators:
-                    self.results.put(_measured(self.model, self.on, self.options))
-            else:
-                self.results.put(_measured(self.model, self.on, self.options))
+        with progress.as_part(self.on), self.emulators if self.on.startswith("qemu") else nullcontext():
+            self.results.put(_measured(self.model, self.on, self.options))
 
 
 def _measured(model: Any, on: str, options: dict[str, Any]) -> Measured:

@@ -14,12 +14,13 @@ from edgekit.errors import UsageError
 from edgekit.profiling.counted import CountedProfile
 from edgekit.profiling.gate import Regression
 from edgekit.profiling.profiles import Profile
+from edgekit.profiling.reading import AnyProfile
 
 COLUMNS = ("record", "index", "name", "module", "quantity", "unit", "value")
 Row = tuple[str, int | str, str, str, str, str, float | int]
 
 
-def to_csv(profile: Profile | CountedProfile) -> str:
+def to_csv(profile: AnyProfile) -> str:
     """One value a row: figures, operators and every raw sample, told apart by the column ``record``.
 
     ======== ========================================= =======================
@@ -41,7 +42,7 @@ def to_csv(profile: Profile | CountedProfile) -> str:
     return text.getvalue()
 
 
-def _figures(profile: Profile | CountedProfile) -> Iterator[Row]:
+def _figures(profile: AnyProfile) -> Iterator[Row]:
     tables: list[dict[str, Any]] = [asdict(profile.memory)]
     if isinstance(profile, Profile):
         tables += [asdict(profile.latency), asdict(profile.startup), {"energy_mj": profile.energy.millijoules}]
@@ -59,7 +60,7 @@ def _unit(name: str) -> tuple[str, str]:
     return next((unit for ending, unit in endings.items() if name.endswith(ending)), ("number", "1"))
 
 
-def _ops(profile: Profile | CountedProfile) -> Iterator[Row]:
+def _ops(profile: AnyProfile) -> Iterator[Row]:
     for row in profile.ops.rows:
         values = (("time", "us", row.mean_us), ("instructions", "1", row.instructions), ("cycles", "1", row.cycles))
         for quantity, unit, value in values:
@@ -81,7 +82,7 @@ def _counts(profile: CountedProfile) -> Iterator[Row]:
             yield "count", i, name, "", "instructions", "1", value
 
 
-def to_trace(profile: Profile | CountedProfile) -> str:
+def to_trace(profile: AnyProfile) -> str:
     """The operators one after the other, for https://ui.perfetto.dev or chrome://tracing.
 
     The format is Chrome's "Trace Event Format": complete events (``X``) in microseconds, counters (``C``). An operator's
@@ -126,7 +127,7 @@ def _counters(profile: Profile) -> Iterator[dict[str, Any]]:
                 yield {"ph": "C", "pid": 2, "tid": 1, "ts": window.at_s * 1e6, "name": name, "args": {name: value}}
 
 
-def to_junit(profile: Profile | CountedProfile, held: Regression | None = None) -> str:
+def to_junit(profile: AnyProfile, held: Regression | None = None) -> str:
     """A test suite with the figures as properties: a case that fails if the profile cannot be trusted, one for the baseline."""
     name = str(profile.model["name"])
     trusted = junit.Case(name, seconds=profile.latency.median_ms / 1e3 if isinstance(profile, Profile) else None)
@@ -139,7 +140,7 @@ def to_junit(profile: Profile | CountedProfile, held: Regression | None = None) 
     return junit.document(junit.Suite("edgekit.profile", cases, _properties(profile), profile.started, profile.runner.on))
 
 
-def _properties(profile: Profile | CountedProfile) -> dict[str, float | int | str]:
+def _properties(profile: AnyProfile) -> dict[str, float | int | str]:
     figures: dict[str, float | int | str] = {"basis": profile.basis}
     if isinstance(profile, Profile):
         latency = profile.latency

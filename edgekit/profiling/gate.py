@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from edgekit import documents
 from edgekit.errors import GateFailed, UsageError
 from edgekit.profiling.counted import CountedProfile
 from edgekit.profiling.profiles import Profile
+from edgekit.profiling.reading import AnyProfile
 from edgekit.profiling.statistics import DRAWS, Interval, bootstrap_medians, resampled_medians
-
-AnyProfile = Profile | CountedProfile
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,6 @@ class Regression:
                 f"slower than the baseline: {self}", next_step="edgekit compare measures both in turns, which tells more surely"
             )
         return self
-
-
-def read_profile(path: str | Path) -> AnyProfile:
-    """Read a saved profile of either kind.
-
-    Raises:
-        UsageError: It cannot be read, or is none.
-    """
-    data = documents.read_json(Path(path))
-    counted = isinstance(data, dict) and data.get("basis") in ("counted", "estimate")
-    return CountedProfile.from_json(data, str(path)) if counted else Profile.from_json(data, str(path))
 
 
 def regression(found: AnyProfile, baseline: AnyProfile, allowed: float) -> Regression:

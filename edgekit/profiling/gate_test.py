@@ -7,7 +7,8 @@ import pytest
 from edgekit.errors import GateFailed, UsageError
 from edgekit.profiling import profile
 from edgekit.profiling.exporting import to_junit
-from edgekit.profiling.gate import read_profile, regression
+from edgekit.profiling.gate import regression
+from edgekit.profiling.reading import read_profile
 from edgekit.testing.counted import counted_profile
 from edgekit.testing.scripted_runtime import ScriptedRuntime, launch, noisy
 

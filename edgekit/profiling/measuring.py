@@ -16,6 +16,8 @@ import numpy as np
 
 from edgekit import __version__, plugins
 from edgekit.devices import Address, Device, Machine, opened
+from edgekit.devices.host import device_state, machine
+from edgekit.devices.machine import DeviceState
 from edgekit.devices.opening import schemes
 from edgekit.errors import DeviceFailed, DeviceUnavailable, UsageError
 from edgekit.plugins import RunRequest
@@ -25,7 +27,6 @@ from edgekit.profiling.counting import count_instructions
 from edgekit.profiling.energy import energy
 from edgekit.profiling.estimating import estimate_by_compiler, load_device_file, with_estimate
 from edgekit.profiling.profiles import OpRow, Ops, Profile, Runner
-from edgekit.profiling.state import DeviceState, device_state, machine
 from edgekit.profiling.statistics import PERCENTILE_FLOORS
 from edgekit.profiling.stopping import Stop
 from edgekit.profiling.subject import Subject, engine, feed, subject

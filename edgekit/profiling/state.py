@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgekit.devices.host import device_state, machine
-from edgekit.devices.machine import DeviceState, Machine
-
-__all__ = ["DeviceState", "Load", "Machine", "device_state", "machine"]
+from edgekit.devices.machine import DeviceState
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.devices.machine import DeviceState
 from edgekit.errors import InvalidMeasurement
-from edgekit.profiling.state import DeviceState, Load
+from edgekit.profiling.state import Load
 from edgekit.profiling.statistics import PERCENTILE_FLOORS, Interval, trend, variation
 from edgekit.timing import Launch, OpTime
 

@@ -3,8 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgekit.devices.host import device_state, machine
+from edgekit.devices.machine import DeviceState
 from edgekit.profiling.profiles import latency
-from edgekit.profiling.state import DeviceState, Load, device_state, machine
+from edgekit.profiling.state import Load
 from edgekit.profiling.validity import Demands, Validity, judge
 from edgekit.testing.scripted_runtime import launch, noisy
 from edgekit.timing import OpTime

@@ -7,6 +7,7 @@ from pathlib import Path
 from edgekit import staging
 from edgekit.profiling import CountedProfile, Profile
 from edgekit.profiling.counted_rows import counted_op_rows, counted_rows
+from edgekit.profiling.reading import AnyProfile
 from edgekit.report import charts, sections
 from edgekit.report.html import template
 from edgekit.report.page import Badge, Card, Chart, Column, Page, Remark, Section, Table
@@ -24,7 +25,7 @@ _STATE = {
 }
 
 
-def write_profile_page(path: str | Path, profile: Profile | CountedProfile) -> Path:
+def write_profile_page(path: str | Path, profile: AnyProfile) -> Path:
     """Write the page; the parent folder is made if need be.
 
     Raises:
@@ -35,7 +36,7 @@ def write_profile_page(path: str | Path, profile: Profile | CountedProfile) -> P
     return page
 
 
-def render_profile(profile: Profile | CountedProfile) -> str:
+def render_profile(profile: AnyProfile) -> str:
     """The page as HTML: no script, no network, everything escaped, the same bytes for the same input."""
     made = _measured(profile) if isinstance(profile, Profile) else _counted(profile)
     return template().render(page=made)
@@ -133,5 +134,5 @@ def _counted_ops(profile: CountedProfile) -> Section:
     return Section("operators", "Operators", (f"{ops.basis}: {ops.source}.",), tables=(Table(columns, body),))
 
 
-def _footer(profile: Profile | CountedProfile) -> str:
+def _footer(profile: AnyProfile) -> str:
     return f"edgekit {profile.tools.get('edgekit', '')}, {profile.started}. Intervals are 95 %."
