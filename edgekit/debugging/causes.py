@@ -33,6 +33,8 @@ FEW_BITS = 4
 
 OF_ACTIVATIONS = ("calibration", "int16", "data")
 """Knobs that do nothing for a weight."""
+OF_WEIGHTS = ("bias_correction", "adaround")
+"""Knobs that do nothing for an input of the model."""
 
 CAUSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "degenerate range": ("the value varies by less than a step of its grid, so nothing of it is left", ("data", "float")),
@@ -86,7 +88,8 @@ def explain(losses: Losses, loss: Loss, floats: Collection[str]) -> Finding:
     with torch.inference_mode():
         cause, evidence = _weight(losses, name) if worst == WEIGHT else _result(losses, name, floats)
     tensor = "input" if layer.op == "input" else worst
-    knobs = tuple(knob for knob in CAUSES[cause][1] if worst != WEIGHT or knob not in OF_ACTIVATIONS)
+    useless = OF_ACTIVATIONS if tensor == WEIGHT else OF_WEIGHTS if tensor == "input" else ()
+    knobs = tuple(knob for knob in CAUSES[cause][1] if knob not in useless)
     return Finding(layer.module, layer.op, tensor, cause, evidence, knobs)
 
 

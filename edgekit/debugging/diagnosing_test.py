@@ -9,6 +9,7 @@ import pytest
 from edgekit import schemas
 from edgekit.conversion import convert
 from edgekit.debugging import debug
+from edgekit.debugging.causes import OF_WEIGHTS
 from edgekit.debugging.diagnosis import FLOAT_ROUNDING
 from edgekit.errors import DataError, UsageError
 from edgekit.recipe import Recipe, pass_class
@@ -49,6 +50,11 @@ def test_the_layer_that_fails_is_first_with_its_cause(found):
     assert worst.finding.cause == "per-channel spread" and worst.finding.knobs[0] == "equalize"
     assert sum(layer.share for layer in found.layers) == pytest.approx(1.0)
     assert found.samples == 60 and found.recipe == "plain" and found.notes == ()
+
+
+def test_no_knob_of_weights_is_named_for_an_input(found):
+    finding = found.layers[0].finding
+    assert finding.tensor == "input" and finding.knobs and not set(finding.knobs) & set(OF_WEIGHTS)
 
 
 def test_the_rebuilt_graph_is_the_file(found):

@@ -59,7 +59,7 @@ def _along(found: Diagnosis) -> Section:
 
 
 def _layers(found: Diagnosis) -> Section:
-    names = ("noise", "", "outputs, alone", "cosine", "outputs, cumulative", "its result, alone", "its result, cumulative")
+    names = ("noise", "", "outputs, alone", "cosine", "outputs, up to it", "its result, alone", "its result, up to it")
     columns = (Column("#", True), Column("your module"), Column("operator"), *(Column(n, bool(n)) for n in names))
     most = max(layer.share for layer in found.layers)
     rows = []
