@@ -107,7 +107,7 @@ class MixedPrecision:
         if chosen is None or (len(rungs) == 1 and measure(base) < wanted):
             raise self._unmet(measure(self._quantized(graph, trial, modules, rungs[-1])), wanted, len(unseen))
         result = self._quantized(graph, context, modules, chosen)
-        return result.noting(_summary(chosen, f"{self._title} {measure(result):.4g} of {len(unseen)} samples (wanted: {wanted:.4g})"))
+        return result.noting(_summary(chosen, f"{self._title} {measure(result):.4g} on {len(unseen)} samples (wanted: {wanted:.4g})"))
 
     @property
     def _title(self) -> str:

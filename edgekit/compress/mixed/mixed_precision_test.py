@@ -82,7 +82,7 @@ def test_nothing_is_raised_where_int8_serves():
 @pytest.mark.parametrize("budget", [{"max_drop": 0.05}, {"min_agreement": 0.95}])
 def test_budgets_of_answers(budget):
     found = MixedPrecision(**budget, fallbacks=("float32",))(network(), CONTEXT)
-    assert "of 40 samples" in raised(found) and "int16" not in grids(found)
+    assert "on 40 samples" in raised(found) and "int16" not in grids(found)
     unlabelled = Context(RULES, Samples(CONTEXT.calibration.inputs))
     if "max_drop" in budget:
         with pytest.raises(DataError, match="no labels"):
@@ -93,7 +93,7 @@ def test_budgets_of_answers(budget):
 
 def test_validation_data_are_what_is_measured_on():
     found = MixedPrecision(min_agreement=0.9)(network(), Context(RULES, CONTEXT.calibration, validation=samples(33, 5)))
-    assert "of 33 samples" in raised(found)
+    assert "on 33 samples" in raised(found)
 
 
 def test_what_the_user_gave_is_not_searched_for():

@@ -74,7 +74,8 @@ def fit_bias(node: fx.Node, scales: Tensor, input_scale: float, rules: Rules, re
     if not bool(wanting.any()):
         return scales
     count = int(wanting.sum())
-    remarks.warn(f"{named(node)}: the bias of {count} channels does not fit int32 at their weight scale; it is raised there")
+    channels = "1 channel" if count == 1 else f"{count} channels"
+    remarks.warn(f"{named(node)}: the bias of {channels} does not fit int32 at the weight's scale, which is raised there")
     return torch.where(wanting, (needed * 1.0001).float(), scales)
 
 
