@@ -1,5 +1,7 @@
 """The matrix: every model of the reference set is traced, with the user's names on everything and the same answers."""
 
+import functools
+
 import pytest
 import torch
 
@@ -27,20 +29,29 @@ FUNCTIONAL_ROOTS = {"bert", "distilbert", "detector"}
 """Much of these is written in the root's own forward: masks, heads."""
 
 
+@functools.lru_cache(maxsize=1)
+def traced(name):
+    reference = REFERENCE[name]()
+    return reference, export(reference.model, reference.example_inputs)
+
+
+@functools.cache
+def known_modules(name):
+    """Of each call, whether it has the path of the user's module."""
+    return [bool(node.meta["module_path"]) for node in traced(name)[1].program.graph.nodes if is_call(node)]
+
+
 @pytest.mark.parametrize("name", names())
 def test_models_are_traced_with_names_paths_and_answers(name):
-    reference = REFERENCE[name]()
-    exported = export(reference.model, reference.example_inputs)
+    reference, exported = traced(name)
     assert exported.source.framework == reference.framework
     assert [i.shape for i in exported.inputs] == [tuple(x.shape) for x in reference.example_inputs]
     assert name not in INPUTS or [i.name for i in exported.inputs] == INPUTS[name]
     assert name not in OUTPUTS or [o.name for o in exported.outputs] == OUTPUTS[name]
 
-    nodes = exported.program.graph.nodes
-    assert all(isinstance(node.meta["module_path"], str) for node in nodes)
-    calls = [node for node in nodes if is_call(node)]
-    named = sum(bool(node.meta["module_path"]) for node in calls) / len(calls)
-    assert named > (0.98 if reference.framework == "keras" else 0.4 if name in FUNCTIONAL_ROOTS else 0.8)
+    assert all(isinstance(node.meta["module_path"], str) for node in exported.program.graph.nodes)
+    known = known_modules(name)
+    assert sum(known) / len(known) > (0.98 if reference.framework == "keras" else 0.4 if name in FUNCTIONAL_ROOTS else 0.8)
 
     inputs = reference.inputs(7, 1)
     with torch.no_grad():
@@ -54,7 +65,7 @@ def test_models_are_traced_with_names_paths_and_answers(name):
 
 @pytest.mark.parametrize("name", names("rnn"))
 def test_recurrent_models_stay_whole(name):
-    exported = export(REFERENCE[name]().model, REFERENCE[name]().example_inputs)
+    _, exported = traced(name)
     targets = [str(node.target) for node in exported.program.graph.nodes if is_call(node)]
     assert len(targets) < 40
     assert any(t in ("aten.lstm.input", "aten.gru.input") for t in targets)
@@ -62,8 +73,5 @@ def test_recurrent_models_stay_whole(name):
 
 @pytest.mark.slow
 def test_nine_in_ten_calls_of_pytorch_models_know_their_module():
-    counts = []
-    for name in (r.name for r in REFERENCE.values() if r.framework == "pytorch" and not r.slow):
-        model = REFERENCE[name]()
-        counts += [bool(n.meta["module_path"]) for n in export(model.model, model.example_inputs).program.graph.nodes if is_call(n)]
-    assert sum(counts) >= 0.9 * len(counts)
+    known = [known for r in REFERENCE.values() if r.framework == "pytorch" and not r.slow for known in known_modules(r.name)]
+    assert sum(known) >= 0.9 * len(known)
