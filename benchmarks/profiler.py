@@ -31,6 +31,7 @@ from typing import Any
 from benchmarks.busy import Busy, model
 from edgekit import compare, profile
 from edgekit.profiling.profiles import Profile
+from edgekit.profiling.validity import Validity
 
 ROOT = Path(__file__).parent.parent
 SPINS_US = (50, 200, 1000, 5000)
@@ -67,6 +68,7 @@ def known_duration(folder: Path, number: int) -> dict[str, Any]:
     microseconds = SPINS_US[number % len(SPINS_US)]
     measured = profile(model(folder, "known", spin_us=microseconds), runtime=Busy(), quick=True)
     assert isinstance(measured, Profile)
+    _whole(measured.validity)
     error = measured.latency.median_ms * 1e3 / microseconds - 1
     return {"right": abs(error) <= KNOWN_WITHIN, "microseconds": microseconds, "error": error}
 
@@ -77,6 +79,7 @@ def compared(factor: float, wanted: str) -> Trial:
     def trial(folder: Path, number: int) -> dict[str, Any]:
         a, b = model(folder, "a", work=WORK), model(folder, "b", work=WORK * factor)
         found = compare(a, b, runtime=Busy(), quick=True, rounds=20, seed=number)
+        _whole(found.validity)
         return {"right": found.verdict == wanted, "verdict": found.verdict, "ratio": vars(found.ratio), "rounds": len(found.order)}
 
     return trial
@@ -87,8 +90,16 @@ def throttling(folder: Path, number: int) -> dict[str, Any]:
     path = model(folder, "grows", work=WORK, grows_after_s=RISE_AFTER_S)
     found = profile(path, runtime=Busy(), launches=1, quick=True, sustained=SUSTAINED_S)
     assert isinstance(found, Profile)
-    began = found.sustained.throttled_at_s if found.sustained else None
+    if found.sustained is None:
+        raise KeyboardInterrupt
+    began = found.sustained.throttled_at_s
     return {"right": began is not None and "throttles" in {f.code for f in found.validity.reasons}, "began_at_s": began}
+
+
+def _whole(validity: Validity) -> None:
+    """Pass on a Ctrl-C, after which a profile keeps what it has: half a trial is none."""
+    if any(finding.code == "partial" for finding in validity.reasons):
+        raise KeyboardInterrupt
 
 
 PARTS = {
@@ -133,7 +144,7 @@ def _whole_lines(kept: Path) -> list[str]:
 
 
 def main() -> int:
-    """Run the parts asked for; a line of JSON on standard output as each is done. Returns 1 if one is wrong too often."""
+    """Run the parts asked for; a line of JSON on standard output as each is done. Returns 1 if one is wrong too often, 130 after Ctrl-C."""
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     passed = True
@@ -141,7 +152,11 @@ def main() -> int:
         kept = options.out / f"{name}.jsonl"
         if options.again:
             kept.unlink(missing_ok=True)
-        result = made(PARTS[name], options.runs, kept)
+        try:
+            result = made(PARTS[name], options.runs, kept)
+        except KeyboardInterrupt:
+            print(f"stopped; the trials made are in {options.out}, and the next call goes on after them", file=sys.stderr)
+            return 130
         passed &= result["passed"]
         print(json.dumps({name: result}), flush=True)
     return int(not passed)

@@ -6,6 +6,7 @@ from benchmarks import profiler
 from benchmarks.busy import Busy, model
 from benchmarks.profiler import PARTS, Part, made
 from edgekit import profile
+from edgekit.timing import Pace
 
 
 def scripted(answers):
@@ -45,6 +46,30 @@ def test_a_part_has_its_share_of_the_runs():
         "equal": 100,
         "throttling": 10,
     }
+
+
+def test_an_interrupted_trial_is_not_kept(tmp_path, monkeypatch, capsys):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Busy, "measure", interrupted)
+    monkeypatch.setattr("sys.argv", ["profiler", "equal", "--out", str(tmp_path)])
+    assert profiler.main() == 130 and "goes on" in capsys.readouterr().err
+    assert not (tmp_path / "equal.jsonl").exists()
+
+
+def test_half_a_comparison_is_no_trial(tmp_path, monkeypatch):
+    measure, launches = Busy.measure, []
+
+    def interrupted(self, request, pace, inputs):
+        launches.append(request)
+        if len(launches) > 8:
+            raise KeyboardInterrupt
+        return measure(self, request, Pace(min_samples=1, max_samples=1, warmup_seconds=0), inputs)
+
+    monkeypatch.setattr(Busy, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        PARTS["equal"].trial(tmp_path, 0)
 
 
 def test_unknown_parts_are_refused(monkeypatch, capsys):
