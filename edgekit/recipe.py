@@ -96,7 +96,7 @@ class Context:
             raise DataError(
                 why,
                 accepted="some 100 to 500 typical samples, no labels",
-                next_step="pass calibration=..." + (f", {otherwise}" if otherwise else ""),
+                next_step="pass calibration=..., on the command line --calibration" + (f", {otherwise}" if otherwise else ""),
             )
         return self.calibration
 

@@ -34,6 +34,7 @@ from edgekit.gains import Gains
 from edgekit.plugins import Converter, Emitted, Runtime
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Context, Pass, Recipe
+from edgekit.schemes import parse_scheme
 from edgekit.targets import Target
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def convert(
     steps = Steps(on_step)
     request = resolve(target, recipe, preprocess, **how)
     check_taught(request.recipe, training)
+    if calibration is None:
+        _check_static(request)
     request = replace(request, recipe=minimizing(request.recipe, loss))
     destination = Path(out) if out is not None else default_folder(model, request.target.name)
     with creating(destination, overwrite=overwrite) as folder:
@@ -140,6 +143,19 @@ def convert(
             (folder / RECIPE).write_text(request.recipe.to_toml(), encoding="utf-8")
             seal(folder, _manifest(graph, request, emitted, batch, gains))
     return Artifact.load(destination)
+
+
+def _check_static(request: Request) -> None:
+    """Refuse, before anything takes time, to round all activations where there is nothing to measure them on.
+
+    Raises:
+        DataError: The recipe does.
+    """
+    from edgekit.compress.quantize import Quantize  # noqa: PLC0415 - torch loads where it is needed
+
+    for step in request.recipe.passes:
+        if isinstance(step, Quantize) and parse_scheme(step.scheme).static and not step.overrides:
+            step.samples(Context(request.target.rules))
 
 
 def _convert_unpruned(

@@ -97,6 +97,12 @@ def test_calibration_is_needed_and_never_invented(go, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_missing_calibration_data_are_told_before_the_model_is_read(tmp_path):
+    with pytest.raises(DataError, match="needs calibration data") as caught:
+        convert(tmp_path / "not_there.keras", "android", out=tmp_path / "a")
+    assert "--calibration" in caught.value.next_step
+
+
 def test_random_calibration_is_named_in_the_manifest(go):
     with pytest.warns(ConversionWarning, match="random calibration"):
         made = go(recipe=INT8, calibration="random")

@@ -149,7 +149,8 @@ class Session:
     def _refusal(self, doing: str, words: str, error: str) -> ConversionError:
         if (found := _NO_KERNEL.search(words)) and found[1] in self.op_names:
             index = self.op_names.index(found[1])
-            return ConversionError(f"tflite-micro has no kernel for {found[1]} (node number {index})")
+            advice = "use another operation in the model; edgekit targets cortex-m4 lists those with int8 kernels"
+            return ConversionError(f"tflite-micro has no kernel for {found[1]} (node number {index})", next_step=advice)
         if found := _KERNEL_FAILED.search(words):
             index = int(found[2])
             reason = next((line for line in words.splitlines() if line and not _KERNEL_FAILED.search(line)), error)

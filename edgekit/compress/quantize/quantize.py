@@ -20,6 +20,7 @@ from edgekit.compress.quantize.sharing import share, shares
 from edgekit.compress.quantize.warning import Remarks, named
 from edgekit.compress.quantize.weight_only import compress_weights, weight_bits
 from edgekit.compress.quantize.weights import LIMIT, channel_axis, channel_scales, checked_weight, table_scales
+from edgekit.data import Samples
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, finish, op_name
 from edgekit.recipe import Context
@@ -95,13 +96,20 @@ class Quantize:
         finish(result.module)
         return result.noting(*remarks.notes)
 
+    def samples(self, context: Context) -> Samples:
+        """What the ranges of activations are measured on.
+
+        Raises:
+            DataError: There are no calibration data.
+        """
+        why = f"scheme {self.scheme!r} rounds activations, so it needs calibration data"
+        return context.calibration_for(why, "or use a recipe without it: dynamic_int8, weight_int8")
+
     def _quantize_integer(self, graph: Graph, plan: Plan, context: Context, remarks: Remarks) -> None:
         rules, calibrator = context.rules, Calibrator(self.calibration, self.percentile, self.momentum)
         observers = {node: calibrator.observer() for node in watched(plan, rules)}
         if observers:
-            why = f"scheme {self.scheme!r} rounds activations, so it needs calibration data"
-            samples = context.calibration_for(why, "or use a recipe without it: dynamic_int8, weight_int8")
-            calibrate(graph, samples, observers, self.batch_size, weighing=self.calibration == "sensitivity")
+            calibrate(graph, self.samples(context), observers, self.batch_size, weighing=self.calibration == "sensitivity")
         grids = Assignment(plan, rules, calibrator, observers, remarks).grids()
         scales = _weight_scales(plan, rules, remarks)
         widen(plan, grids, scales, rules, remarks)

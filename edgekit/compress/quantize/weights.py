@@ -44,7 +44,7 @@ def checked_weight(node: fx.Node, operand: fx.Node) -> Tensor:
         raise ConversionError(
             "a weight is NaN or infinite, so it cannot be quantized",
             op=op_name(node),
-            shapes=[shape_of(node)],
+            shapes=[shape_of(read) for read in node.all_input_nodes],
             module=module_path(node),
             next_step="check the checkpoint: training may have diverged",
         )
