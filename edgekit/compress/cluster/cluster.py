@@ -203,7 +203,8 @@ class Cluster:
         yield f"palettes: {self._average(found, widths):.2f} bits a weight on average, tables included (weights: {listed})"
         for layer in found:
             if widths[layer.name] == HALF_BITS and self.bits != AUTO and for_module(layer.module, None, self.overrides) is None:
-                yield f"palettes: the weight of {repr(layer.module) if layer.module else 'the model'} stays as it is: tables would take more room than they save"
+                whose = repr(layer.module) if layer.module else "the model"
+                yield f"palettes: the weight of {whose} stays as it is: tables would take more room than they save"
         if not rules.palettes:
             yield f"{rules.name} has no tables: clustered weights are stored as plain numbers"
 
