@@ -39,6 +39,11 @@ class MetricResult:
     difference: Estimate | None = None
 
 
+def is_own(metric: str | Metric | None) -> bool:
+    """Whether a metric is the user's own, which takes labels of any shape."""
+    return metric is not None and (not isinstance(metric, str) or metric.partition(":")[0] not in _BUILT_IN)
+
+
 def evaluate(metric: str | Metric, reference: Outputs | None, artifact: Outputs, labels: np.ndarray | None) -> MetricResult:
     """Apply a metric to the outputs of both models.
 

@@ -17,7 +17,7 @@ from edgekit.conversion.running import run_graph
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.progress import track
 from edgekit.verification.layers import LayerParity, compare_layers
-from edgekit.verification.metrics import Metric, MetricResult
+from edgekit.verification.metrics import Metric, MetricResult, is_own
 from edgekit.verification.parity import OutputParity, compare
 from edgekit.verification.placing import placed
 from edgekit.verification.reading import JudgingOptions, as_written, judging
@@ -135,7 +135,7 @@ def verify_all(
         places = {label: stack.enter_context(placed(a.manifest.format, reading.runtime, "host")) for label, a in labelled.items()}
     subjects = {label: Subject(artifact, places[label], reading.delegate) for label, artifact in labelled.items()}
     first = next(iter(labelled.values()))
-    given = None if data is None else reading.data(first, data, reading.samples)
+    given = None if data is None else reading.data(first, data, reading.samples, free=is_own(metric))
     graph, notes = reading.graph(first, model)
     graph = None if graph is None else as_written(first, graph)
     inputs = given.inputs if given is not None else first.golden()[0]

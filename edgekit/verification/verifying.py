@@ -13,7 +13,7 @@ from edgekit.artifact import Artifact
 from edgekit.conversion.running import BATCH, encoded, request, run_file, run_graph, runtime_for
 from edgekit.data import Samples
 from edgekit.plugins import Runtime
-from edgekit.verification.metrics import Metric, MetricResult, evaluate
+from edgekit.verification.metrics import Metric, MetricResult, evaluate, is_own
 from edgekit.verification.parity import compare, scores
 from edgekit.verification.placing import Elsewhere, Place, held_against_here, placed
 from edgekit.verification.reading import JudgingOptions, as_written, judging
@@ -58,7 +58,7 @@ def verify(
     """
     gates, reading = judging(how)
     artifact = artifact if isinstance(artifact, Artifact) else Artifact.load(artifact)
-    given = None if data is None else reading.data(artifact, data, reading.samples)
+    given = None if data is None else reading.data(artifact, data, reading.samples, free=is_own(metric))
     graph, notes = reading.graph(artifact, model)
     with placed(artifact.manifest.format, reading.runtime, on) as place:
         subject = Subject(artifact, place, reading.delegate)

@@ -108,6 +108,17 @@ def test_a_metric_of_the_users_own(artifact, data):
     assert verdict.metric.name == "margin"
 
 
+def test_a_metric_of_the_users_own_takes_labels_of_any_shape(artifact, data):
+    def distance(outputs, labels):
+        return -np.abs(outputs["y0"] - labels).mean(1)
+
+    targets = np.random.default_rng(0).normal(size=(len(data.labels), 4)).astype(np.float32)
+    given = (data.inputs["x0"], targets)
+    assert verify(artifact, graph(), data=given, metric=distance).metric.reference.value < 0
+    with pytest.raises(DataError, match="class indices"):
+        verify(artifact, graph(), data=given)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
