@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, fx
 
+from edgekit.compress.options import require_within
 from edgekit.compress.quantize.calibrate import batches
-from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.recipe import Context
 
@@ -40,10 +40,8 @@ class Evening:
         Raises:
             UsageError: Either.
         """
-        if not 0 <= self.strength <= 1:
-            raise UsageError(f"{self.name} strength is {self.strength:g}", accepted="0 to 1")
-        if self.batch_size < 1:
-            raise UsageError(f"batch_size is {self.batch_size}", accepted="1 or more samples")
+        require_within(f"{self.name} strength", self.strength, 0 <= self.strength <= 1, "0 to 1")
+        require_within("batch_size", self.batch_size, self.batch_size >= 1, "1 or more samples")
 
     def ranges(self, graph: Graph, context: Context, axes: Mapping[str, int]) -> dict[str, Tensor]:
         """The largest magnitude of each channel of some values on calibration data; what is not finite counts as 0.

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from edgekit.compress.cluster.layers import layers
+from edgekit.compress.options import require_within
 from edgekit.compress.overrides import check_modules, for_module
 from edgekit.constraints import Buckets
-from edgekit.errors import UsageError
 from edgekit.graph import Graph, constraints_of, finish, revalue
 from edgekit.recipe import Context
 
@@ -54,8 +54,7 @@ class HashWeights:
             UsageError: Saying what it got and takes.
         """
         for share in (self.share, *self.overrides.values()):
-            if not 0 < share <= 1:
-                raise UsageError(f"share is {share:g}", accepted="over 0, up to 1 (buckets, as a share of the elements)")
+            require_within("share", share, 0 < share <= 1, "over 0, up to 1 (buckets, as a share of the elements)")
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The graph whose weights share values.

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from edgekit.compress.cluster.sensitivity import weight_costs
+from edgekit.compress.options import require_one_of, require_within
 from edgekit.compress.overrides import check_modules, for_module
 from edgekit.compress.prunable import Prunable, below, beyond_effective, largest, n_of_m
 from edgekit.compress.quantize.annotate import weight_operand
@@ -90,24 +91,20 @@ class Prune:
         Raises:
             UsageError: Naming the option, what it got and what it takes.
         """
-        if self.scope not in SCOPES:
-            raise UsageError(f"scope is {self.scope!r}", accepted=list(SCOPES))
+        require_one_of("scope", self.scope, SCOPES)
+        require_one_of("importance", self.importance, IMPORTANCES)
         fixed = _N_OF_M.fullmatch(self.pattern)
         if not (self.pattern == UNSTRUCTURED or fixed or _BLOCK.fullmatch(self.pattern)):
             raise UsageError(f"pattern is {self.pattern!r}", accepted=[UNSTRUCTURED, "N:M such as 2:4", "RxC such as 4x1"])
         if fixed and int(fixed[1]) >= int(fixed[2]):
             raise UsageError(f"pattern {self.pattern!r} keeps everything", accepted="N:M with N less than M")
-        for share in (*([] if self.sparsity is None else [self.sparsity]), *self.overrides.values()):
-            if not 0 <= share < 1:
-                raise UsageError(f"sparsity is {share:g}", accepted="0 up to, not including, 1 (a share of the weights)")
-        if self.refit_samples < 1:
-            raise UsageError(f"refit_samples is {self.refit_samples}", accepted="1 or more samples")
+        for share in (self.sparsity, *self.overrides.values()):
+            require_within("sparsity", share, share is None or 0 <= share < 1, "0 up to, not including, 1 (a share of the weights)")
+        require_within("refit_samples", self.refit_samples, self.refit_samples >= 1, "1 or more samples")
         self._check_amount(fixed is not None)
 
     def _check_amount(self, fixed: bool) -> None:
         """Refuse no answer, and several, to how many weights go."""
-        if self.importance not in IMPORTANCES:
-            raise UsageError(f"importance is {self.importance!r}", accepted=list(IMPORTANCES))
         amounts = {"sparsity": self.sparsity, "threshold": self.threshold, "effective": self.effective}
         given = [name for name, amount in amounts.items() if amount is not None]
         if fixed and (given or any(self.overrides.values())):
@@ -119,8 +116,8 @@ class Prune:
         if len(given) > 1:
             raise UsageError(f"{' and '.join(given)} both decide how many weights go", accepted="one of them")
         for name in ("threshold", "effective"):
-            if (amount := amounts[name]) is not None and not amount > 0:
-                raise UsageError(f"{name} is {amount:g}", accepted="over 0")
+            amount = amounts[name]
+            require_within(name, amount, amount is None or amount > 0, "over 0")
         if self.threshold is not None and self.importance != "magnitude":
             raise UsageError(f"a threshold is of magnitudes, and importance is {self.importance!r}", accepted="sparsity, or effective")
 

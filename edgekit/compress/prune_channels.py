@@ -18,11 +18,13 @@ from edgekit.compress.channels.removal import removed
 from edgekit.compress.channels.savings import Savings
 from edgekit.compress.channels.selection import SCOPES, Step, steps, taken, up_to, weighed, within
 from edgekit.compress.costs import MEASURES, Cost, check_budget, cost_of
+from edgekit.compress.options import require_one_budget, require_one_of, require_within
 from edgekit.compress.overrides import check_modules, for_module, matches
 from edgekit.data import Samples
 from edgekit.errors import DataError, UsageError
 from edgekit.graph import Graph
 from edgekit.recipe import Context
+from edgekit.wording import plural
 
 MOST = 0.9
 """Share of a group that a budget may take, at most: a layer that is all but gone lets nothing through."""
@@ -89,26 +91,20 @@ class PruneChannels:
         Raises:
             UsageError: Naming the option, what it got and what it takes.
         """
-        given = [name for name in ("ratio", *MEASURES) if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise UsageError(f"prune_channels has {' and '.join(given) or 'no budget'}", accepted="one of ratio, macs, parameters, bytes")
-        if self.importance not in (None, *IMPORTANCES):
-            raise UsageError(f"importance is {self.importance!r}", accepted=list(IMPORTANCES))
-        if self.scope not in (None, *SCOPES):
-            raise UsageError(f"scope is {self.scope!r}", accepted=list(SCOPES))
-        if self.ratio is not None and not 0 < self.ratio < 1:
-            raise UsageError(f"ratio is {self.ratio:g}", accepted="between 0 and 1 (a share of the channels)")
+        amounts = ("ratio", *MEASURES)
+        require_one_budget(self.name, [name for name in amounts if getattr(self, name) is not None], amounts)
+        for name, choices in (("importance", IMPORTANCES), ("scope", SCOPES)):
+            if getattr(self, name) is not None:
+                require_one_of(name, getattr(self, name), choices)
+        require_within("ratio", self.ratio, self.ratio is None or 0 < self.ratio < 1, "between 0 and 1 (a share of the channels)")
         for name in MEASURES:
             check_budget(name, getattr(self, name))
         for share in self.overrides.values():
-            if not 0 <= share < 1:
-                raise UsageError(f"the ratio of an override is {share:g}", accepted="0 up to, not including, 1")
-        if not 0 < self.most < 1:
-            raise UsageError(f"most is {self.most:g}", accepted="between 0 and 1 (a share of a group's channels)")
+            require_within("the ratio of an override", share, 0 <= share < 1, "0 up to, not including, 1")
+        require_within("most", self.most, 0 < self.most < 1, "between 0 and 1 (a share of a group's channels)")
         for name, unit in (("alignment", "channels"), ("batch_size", "samples"), ("refit_samples", "samples")):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}", accepted=f"1 or more {unit}")
+            require_within(name, value, value is None or value >= 1, f"1 or more {unit}")
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The pruned graph.
@@ -124,7 +120,9 @@ class PruneChannels:
         result = settled._without(graph, channels, gone, context) if gone else graph
         there = sum(len(group.channels) for group in free)
         by = ", ".join([str(settled.importance), str(settled.scope), *(["refitted"] if settled.refit and gone else [])])
-        how = f"{len(gone):,} of {there:,} channels removed ({by})"
+        whole = sum(gone.issuperset(group.channels) for group in free)
+        branch = f", {plural(whole, 'branch', 'branches')} as a whole" if whole else ""
+        how = f"{len(gone):,} of {there:,} channels removed{branch} ({by})"
         return result.noting(f"{self.name}: {how}; {_changes(cost_of(graph), cost_of(result))}")
 
     def _resolved(self, context: Context) -> PruneChannels:

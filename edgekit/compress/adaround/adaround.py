@@ -19,10 +19,10 @@ from edgekit.compress.adaround.gradient import by_gradient
 from edgekit.compress.adaround.layer import Activation, Layer
 from edgekit.compress.cluster.moments import can_fit, positions
 from edgekit.compress.cluster.reconstruction import Seen, rebias, reconstruct
+from edgekit.compress.options import require_one_of, require_within
 from edgekit.compress.overrides import check_modules, matches
 from edgekit.compress.roundings import is_rounding, unrounded
 from edgekit.constraints import Codebook, Mask
-from edgekit.errors import UsageError
 from edgekit.graph import (
     Graph,
     argument,
@@ -81,12 +81,9 @@ class AdaRound:
         Raises:
             UsageError: Naming the option, what it got and what it takes.
         """
-        if self.method not in METHODS:
-            raise UsageError(f"method of adaround is {self.method!r}", accepted=list(METHODS))
-        if self.iterations < 1:
-            raise UsageError(f"adaround iterations is {self.iterations}", accepted="1 or more gradient steps a layer")
-        if self.ridge <= 0:
-            raise UsageError(f"ridge is {self.ridge:g}", accepted="over 0 (shares of the mean squared input)")
+        require_one_of("method of adaround", self.method, METHODS)
+        require_within("adaround iterations", self.iterations, self.iterations >= 1, "1 or more gradient steps a layer")
+        require_within("ridge", self.ridge, self.ridge > 0, "over 0 (shares of the mean squared input)")
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The graph with other roundings and biases; itself, if no weight is on an integer grid.

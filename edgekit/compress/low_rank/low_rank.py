@@ -23,6 +23,7 @@ from edgekit.compress.costs import Cost, check_budget, cost_of
 from edgekit.compress.low_rank.kinds import KINDS, Stages
 from edgekit.compress.low_rank.options import Option, measured, weight_of
 from edgekit.compress.low_rank.replacing import with_factors
+from edgekit.compress.options import require_one_budget, require_within
 from edgekit.compress.overrides import check_modules, for_module, matches
 from edgekit.data import Samples
 from edgekit.errors import UsageError
@@ -76,20 +77,16 @@ class LowRank:
         Raises:
             UsageError: Naming the option, what it got and what it takes.
         """
-        given = [name for name in ("energy", *BUDGETS) if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise UsageError(f"low_rank has {' and '.join(given) or 'no budget'}", accepted="one of energy, macs, parameters")
-        for energy in (*([] if self.energy is None else [self.energy]), *self.overrides.values()):
-            if not 0 < energy < 1:
-                raise UsageError(f"energy is {energy:g}", accepted="between 0 and 1 (a share of the squares)")
+        amounts = ("energy", *BUDGETS)
+        require_one_budget(self.name, [name for name in amounts if getattr(self, name) is not None], amounts)
+        for energy in (self.energy, *self.overrides.values()):
+            require_within("energy", energy, energy is None or 0 < energy < 1, "between 0 and 1 (a share of the squares)")
         for name in BUDGETS:
             check_budget(name, getattr(self, name))
         if not self.kinds or set(self.kinds) - set(KINDS):
             raise UsageError(f"kinds of low_rank are {list(self.kinds)}", accepted=list(KINDS))
-        if self.alignment is not None and self.alignment < 1:
-            raise UsageError(f"alignment is {self.alignment}", accepted="1 or more channels")
-        if self.ridge <= 0:
-            raise UsageError(f"ridge is {self.ridge:g}", accepted="over 0 (shares of the mean squared input)")
+        require_within("alignment", self.alignment, self.alignment is None or self.alignment >= 1, "1 or more channels")
+        require_within("ridge", self.ridge, self.ridge > 0, "over 0 (shares of the mean squared input)")
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The factorized graph.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from edgekit.compress.options import require_one_of, require_within
 from edgekit.compress.training.batches import AUGMENTATIONS
 from edgekit.compress.training.losses import TERMS
 from edgekit.compress.training.preparation import DEVICES, OPTIMIZERS, prepared
@@ -95,25 +96,25 @@ class FineTune:
         Raises:
             UsageError: Naming the option, what it got and what it takes.
         """
-        _choice("optimizer", self.optimizer, OPTIMIZERS)
-        _choice("schedule", self.schedule, SCHEDULES)
-        _choice("keep", self.keep, KEPT)
-        _choice("device", self.device, DEVICES)
+        require_one_of("optimizer", self.optimizer, OPTIMIZERS)
+        require_one_of("schedule", self.schedule, SCHEDULES)
+        require_one_of("keep", self.keep, KEPT)
+        require_one_of("device", self.device, DEVICES)
         for augmentation in self.augment:
-            _choice("augmentation", augmentation, AUGMENTATIONS)
+            require_one_of("augmentation", augmentation, AUGMENTATIONS)
         for term in self.losses:
-            _choice("loss", term, TERMS)
-        _number("epochs", self.epochs, self.epochs is None or self.epochs >= 1, "1 or more")
-        _number("batch_size", self.batch_size, self.batch_size >= 1, "1 or more samples")
+            require_one_of("loss", term, TERMS)
+        require_within("epochs", self.epochs, self.epochs is None or self.epochs >= 1, "1 or more")
+        require_within("batch_size", self.batch_size, self.batch_size >= 1, "1 or more samples")
         for name in ("seconds", "temperature", "learning_rate"):
             value = getattr(self, name)
-            _number(name, value, value is None or value > 0, "over 0")
+            require_within(name, value, value is None or value > 0, "over 0")
         for name in ("weight_decay", "l1"):
-            _number(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+            require_within(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in ("momentum", "warmup", "held_out"):
-            _number(name, getattr(self, name), 0 <= getattr(self, name) < 1, "0 up to, not including, 1")
+            require_within(name, getattr(self, name), 0 <= getattr(self, name) < 1, "0 up to, not including, 1")
         for term, weight in self.losses.items():
-            _number(f"the weight of loss {term!r}", weight, weight > 0, "over 0")
+            require_within(f"the weight of loss {term!r}", weight, weight > 0, "over 0")
         if bool(self.features) != ("features" in self.losses):
             raise UsageError("features and the loss 'features' need each other", accepted='both, or neither: features."layer3" = "layer3"')
 
@@ -127,13 +128,3 @@ class FineTune:
         training = prepared(self, graph, context)
         training.run()
         return training.student.to_graph().noting(*training.notes())
-
-
-def _choice(what: str, got: object, accepted: Collection[str]) -> None:
-    if got not in accepted:
-        raise UsageError(f"{what} is {got!r}", accepted=list(accepted))
-
-
-def _number(what: str, got: float | None, fits: bool, accepted: str) -> None:
-    if not fits:
-        raise UsageError(f"{what} is {got}", accepted=accepted)
