@@ -183,6 +183,22 @@ def test_completion_offers_targets_and_recipes(capfd, monkeypatch):
     assert "profile" in offered("edgekit pro", 1, capfd, monkeypatch)
 
 
+def test_completion_offers_passes_devices_and_files(capfd, monkeypatch):
+    assert "prune_channels" in offered("edgekit recipes pru", 2, capfd, monkeypatch)
+    assert "host" in offered("edgekit profile m --on ho", 4, capfd, monkeypatch)
+    for words in (
+        "convert mod",
+        "verify mod",
+        "profile mod",
+        "explain mod",
+        "debug mod",
+        "compare mod",
+        "convert m -c mod",
+        "convert m --recover mod",
+    ):
+        assert offered(f"edgekit {words}", len(words.split()), capfd, monkeypatch) == ["mod"], "the shell's own files"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_one_clear_error():
     code = "from edgekit.cli import script; script()"

@@ -9,14 +9,15 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
+from edgekit.cli.complete import complete_file
 from edgekit.cli.measuring import HEADING, measuring_options, write_text
 from edgekit.cli.section import option, section
 from edgekit.cli.tables import label_table
 
 
 @command("compare")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=complete_file)
+@click.argument("b", shell_complete=complete_file)
 @measuring_options(several=False)
 @section(
     HEADING,

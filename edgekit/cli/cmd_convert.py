@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.complete import complete_recipe, complete_target
+from edgekit.cli.complete import complete_file, complete_recipe, complete_target
 from edgekit.cli.converting import age, artifact_data, convert_several, gained
 from edgekit.cli.parse import Dim, Names, Sizes, by_target, nested_dims, read_labels
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
@@ -29,7 +29,7 @@ STARTING = "start Python and import"
 
 
 @command("convert")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_file)
 @section(
     "What to make",
     option(
@@ -52,7 +52,12 @@ STARTING = "start Python and import"
         shell_complete=complete_recipe,
         help="A preset or your own .toml; by default the target's. TARGET=RECIPE for one of several targets; repeatable.",
     ),
-    option("--calibration", "-c", help="Typical inputs: .npz, .npy or a folder of images; 'random' for noise."),
+    option(
+        "--calibration",
+        "-c",
+        shell_complete=complete_file,
+        help="Typical inputs: .npz, .npy or a folder of images; 'random' for noise.",
+    ),
     option("--samples", type=click.IntRange(1), default=200, show_default=True, help="Calibration samples to use, at most."),
     option(
         "--out",

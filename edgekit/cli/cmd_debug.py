@@ -9,6 +9,7 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
+from edgekit.cli.complete import complete_file
 from edgekit.cli.measuring import DELEGATE, RUNTIME, write_text
 from edgekit.cli.parse import Share, nested_dims
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
@@ -25,11 +26,22 @@ ONLY_FIX = ("max_drop", "out", "test", "metric", "overwrite")
 
 
 @command("debug")
-@click.argument("artifact")
+@click.argument("artifact", shell_complete=complete_file)
 @section(
     "The samples",
-    option("--data", "-d", required=True, help="Typical inputs, for --fix with labels: .npz, .npy or a folder of images."),
-    option("--calibration", "-c", help="What the artifact was calibrated on, for the same grids; by default a part of --data."),
+    option(
+        "--data",
+        "-d",
+        required=True,
+        shell_complete=complete_file,
+        help="Typical inputs, for --fix with labels: .npz, .npy or a folder of images.",
+    ),
+    option(
+        "--calibration",
+        "-c",
+        shell_complete=complete_file,
+        help="What the artifact was calibrated on, for the same grids; by default a part of --data.",
+    ),
     option("--samples", type=click.IntRange(1), help="Use at most so many of --data."),
 )
 @section(
@@ -37,7 +49,7 @@ ONLY_FIX = ("max_drop", "out", "test", "metric", "overwrite")
     option("--fix", is_flag=True, help="Turn the recipe's knobs, the cheapest first, until the loss is inside --max-drop."),
     option("--max-drop", type=Share(), help="How far the metric may fall below the float model's, such as 0.5%."),
     option("--out", "-o", type=click.Path(path_type=Path), help="Folder for the fixed artifact; by default ARTIFACT-fixed."),
-    option("--test", help="Other labelled samples, to hold the result against once more."),
+    option("--test", shell_complete=complete_file, help="Other labelled samples, to hold the result against once more."),
     option("--metric", help="As verify takes it; by default accuracy."),
     option("--force", "overwrite", is_flag=True, help="Replace an artifact that is already there."),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.command import Terminal, command
+from edgekit.cli.complete import complete_device
 from edgekit.cli.tables import label_table, table
 from edgekit.units import size
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @command("devices")
 @click.argument("action", type=click.Choice(["list", "show", "clean"]), default="list")
-@click.argument("names", nargs=-1, metavar="[DEVICE]...")
+@click.argument("names", nargs=-1, metavar="[DEVICE]...", shell_complete=complete_device)
 def devices(terminal: Terminal, action: str, names: tuple[str, ...]) -> int:
     """List devices that are attached or can be emulated, with what is missing; show one's facts; remove what edgekit left there.
 

@@ -8,6 +8,7 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
+from edgekit.cli.complete import complete_file
 from edgekit.cli.tables import label_table, table
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @command("explain")
-@click.argument("file")
+@click.argument("file", shell_complete=complete_file)
 @click.option(
     "--delegate",
     type=click.Choice(["xnnpack", "none", "reference"]),

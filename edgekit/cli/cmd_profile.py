@@ -9,6 +9,7 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
+from edgekit.cli.complete import complete_file
 from edgekit.cli.failures import INTERRUPTED
 from edgekit.cli.measuring import HEADING, measuring_options
 from edgekit.cli.outputs import Outputs, output_options
@@ -25,7 +26,7 @@ UNTRUSTED, UNAVAILABLE = 3, 4
 
 
 @command("profile")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_file)
 @measuring_options(several=True)
 @section(
     HEADING,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.command import Terminal, command
-from edgekit.cli.complete import complete_recipe
+from edgekit.cli.complete import complete_recipe_or_pass
 from edgekit.cli.tables import label_table, table
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @command("recipes")
-@click.argument("name", required=False, shell_complete=complete_recipe)
+@click.argument("name", required=False, shell_complete=complete_recipe_or_pass)
 @click.option("--passes", is_flag=True, help="List the passes that recipes are made of instead of the recipes.")
 def recipes(terminal: Terminal, name: str | None, passes: bool) -> None:
     """List the recipes, print one as TOML to start your own from, or say what a pass does and takes.

@@ -9,6 +9,7 @@ import click
 
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
+from edgekit.cli.complete import complete_file
 from edgekit.cli.measuring import DELEGATE, ON, RUNTIME, write_text
 from edgekit.cli.parse import nested_dims
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
@@ -23,10 +24,15 @@ if TYPE_CHECKING:
 
 
 @command("verify")
-@click.argument("artifacts", nargs=-1, required=True)
+@click.argument("artifacts", nargs=-1, required=True, shell_complete=complete_file)
 @section(
     "The samples",
-    option("--data", "-d", help="Samples and labels: .npz, .npy or a folder of images; by default those kept in the artifact."),
+    option(
+        "--data",
+        "-d",
+        shell_complete=complete_file,
+        help="Samples and labels: .npz, .npy or a folder of images; by default those kept in the artifact.",
+    ),
     option("--samples", type=click.IntRange(1), help="Use at most so many."),
     option("--metric", help="accuracy, top5, accuracy:OUTPUT, or FILE.py:FUNCTION; by default accuracy where there are labels."),
 )

@@ -1,4 +1,4 @@
-"""What the shell offers for a name: targets, recipes and data types as they are installed now."""
+"""What the shell offers for a name: targets, recipes, passes and devices as they are here now, and files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,26 @@ def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str)
     from edgekit.recipes import recipe_names
 
     return _offer(recipe_names(), incomplete)
+
+
+def complete_recipe_or_pass(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Preset recipes, passes, and the user's own ``.toml`` files."""
+    from edgekit.recipe import PASSES
+    from edgekit.recipes import recipe_names
+
+    return _offer((*recipe_names(), *PASSES), incomplete)
+
+
+def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Devices that can be used now."""
+    from edgekit.devices import find
+
+    return [CompletionItem(found.address) for found in find() if found.ready and found.address.startswith(incomplete)]
+
+
+def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Files and folders, where other words than a path are taken too."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def _offer(names: tuple[str, ...], incomplete: str) -> list[CompletionItem]:

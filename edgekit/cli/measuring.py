@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli.complete import complete_device
 from edgekit.cli.section import F, option, section
 
 RUNTIME = option("--runtime", help="What runs the model; by default the first that runs its format.")
@@ -25,8 +26,17 @@ _OPTIONS = (
     option("--quick", is_flag=True, help="A first look: shorter and fewer launches, wider intervals."),
 )
 _ON = "The device: host is this machine; edgekit devices lists others"
-ON = option("--on", default="host", show_default=True, metavar="DEVICE", help=f"{_ON}.")
-_SEVERAL = option("--on", "devices", multiple=True, default=("host",), show_default=True, metavar="DEVICE", help=f"{_ON}; repeatable.")
+ON = option("--on", default="host", show_default=True, metavar="DEVICE", shell_complete=complete_device, help=f"{_ON}.")
+_SEVERAL = option(
+    "--on",
+    "devices",
+    multiple=True,
+    default=("host",),
+    show_default=True,
+    metavar="DEVICE",
+    shell_complete=complete_device,
+    help=f"{_ON}; repeatable.",
+)
 HEADING = "Measuring"
 """Over all options of how to measure."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.complete import complete_file
 from edgekit.cli.parse import Budget, Names, Share
 from edgekit.cli.section import F, option, section
 
@@ -45,8 +46,19 @@ _pruning_options = section(
     option("--require-gain", is_flag=True, help="Exit with 1 if nothing measured says that pruning made the model faster."),
 )
 _LESSONS = (
-    option("--recover", "training", metavar="DATA", help="Training data, labelled or not, to train back what is lost: .npz, or a folder."),
-    option("--validation", metavar="DATA", help="Data that tell which epoch was best; by default a tenth of --recover's."),
+    option(
+        "--recover",
+        "training",
+        metavar="DATA",
+        shell_complete=complete_file,
+        help="Training data, labelled or not, to train back what is lost: .npz, or a folder.",
+    ),
+    option(
+        "--validation",
+        metavar="DATA",
+        shell_complete=complete_file,
+        help="Data that tell which epoch was best; by default a tenth of --recover's.",
+    ),
     option(
         "--teacher",
         metavar="MODEL",

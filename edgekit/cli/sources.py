@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli.complete import complete_file
 from edgekit.cli.parse import Dim
 from edgekit.cli.section import option, section
 
@@ -14,7 +15,12 @@ TRUST = option("--trust", is_flag=True, help="Let code inside the model file run
 
 source_options = section(
     "The float model",
-    option("--model", "-m", help="As convert takes it; by default the file the artifact was made from, if it lies here or beside it."),
+    option(
+        "--model",
+        "-m",
+        shell_complete=complete_file,
+        help="As convert takes it; by default the file the artifact was made from, if it lies here or beside it.",
+    ),
     option("--dim", "dims", type=Dim(), multiple=True, help="Size of a dynamic dimension, as given to convert."),
     WEIGHTS,
     TRUST,
