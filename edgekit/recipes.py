@@ -123,12 +123,12 @@ def palettize_mixed4() -> Recipe:
 
 
 def sparse50_palettize4() -> Recipe:
-    """Half of the weights zero, 4-bit indices for the others; layers are corrected on calibration data. iOS 18."""
+    """Half of the weights zero, 4-bit indices for the others; layers are fitted on calibration data. iOS 18."""
     return _float_edges("sparse50_palettize4", _pass("prune", sparsity=0.5), _pass("cluster", bits=4, **_CORRECTED))
 
 
 def sparse50_int8() -> Recipe:
-    """Half of the weights zero, the others int8 with float arithmetic; biases are corrected on calibration data. iOS 18."""
+    """Half of the weights zero, the others fitted on calibration data, int8 with float arithmetic. iOS 18."""
     return _float_edges("sparse50_int8", _pass("prune", sparsity=0.5), _quantize("w8"), _pass("bias_correction"))
 
 
