@@ -25,8 +25,10 @@ def build(cls: type[T], table: Mapping[str, Any], what: str, *, kind: str = "opt
         kind: What its keys are, for messages.
 
     Raises:
-        UsageError: A key that is no field, a field without a default that is missing, or a value of another type than declared.
+        UsageError: No table, a key that is no field, a field without a default that is missing, or a value of another type than declared.
     """
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{what} is {table!r}", accepted="a table")
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]  # T is a dataclass, which typing cannot say
     if unknown := sorted(set(table) - set(fields)):
         raise UsageError(f"{what} has no {kind} {unknown}", accepted=sorted(fields))

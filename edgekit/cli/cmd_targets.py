@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,6 +66,7 @@ def _as_data(target: Target) -> dict[str, Any]:
         "input_dtype": target.input_dtype,
         "output_dtype": target.output_dtype,
         "channel_alignment": target.channel_alignment,
+        "kernels": {} if target.kernels == type(target.kernels)() else asdict(target.kernels),
         "flash_bytes": target.flash_bytes,
         "ram_bytes": target.ram_bytes,
         "compute": list(target.compute),

@@ -1,11 +1,13 @@
+import pytest
 import torch
 
-from edgekit.compress.costs import Cost, cost_of, layer_costs
+from edgekit.compress.costs import Cost, cost_of, layer_costs, work_of
 from edgekit.compress.prune import Prune
 from edgekit.compress.quantize import Quantize
 from edgekit.graph import aten
 from edgekit.recipe import Context
 from edgekit.targets import load_target
+from edgekit.targets.kernels import ONLY_MACS, Kernels
 from edgekit.testing.graphs import graph_of
 
 IMAGE = torch.zeros(2, 4, 8, 8)
@@ -63,3 +65,18 @@ def test_grids_and_masks():
     assert cost_of(quantized).macs == cost_of(graph).macs
     assert cost_of(quantized).parameters == cost_of(graph).parameters
     assert cost_of(quantized).bytes < cost_of(graph).bytes / 2
+
+
+def test_work_counts_whole_tiles_outputs_and_sums():
+    weights = {"w": torch.randn(24, 4, 3, 3), "d": torch.randn(24, 1, 3, 3)}
+
+    def net(x, **k):
+        y = aten.convolution.default(x, k["w"], None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+        return aten.add.Tensor(y, aten.convolution.default(y, k["d"], None, [1, 1], [1, 1], [1, 1], False, [0, 0], 24))
+
+    conv, depthwise, add = (n for n in graph_of(net, [torch.zeros(1, 4, 5, 5)], **weights).nodes if n.op == "call_function")
+    kernels = Kernels(tile=16, output=40, depthwise=6, element=32)
+    assert work_of(conv, kernels) == pytest.approx(32 * 25 * (4 * 9 + 40))
+    assert work_of(depthwise, kernels) == pytest.approx(32 * 25 * (9 * 6 + 40))
+    assert work_of(add, kernels) == 24 * 25 * 32
+    assert [work_of(n, ONLY_MACS) for n in (conv, depthwise, add)] == [24 * 25 * 36, 24 * 25 * 9, 0]

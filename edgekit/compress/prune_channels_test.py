@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from edgekit.canonicalize import canonicalize
+from edgekit.canonicalize.batched import batched
 from edgekit.compress.channels import find_channels
 from edgekit.compress.channels.importance import IMPORTANCES, scores
 from edgekit.compress.channels.removal import removed
@@ -15,7 +18,9 @@ from edgekit.graph import aten, op_name, shape_of
 from edgekit.loading import export
 from edgekit.recipe import Context, Recipe
 from edgekit.targets import load_target
+from edgekit.targets.kernels import Kernels
 from edgekit.testing.channels import masked
+from edgekit.testing.data import cifar_train, normalized_nchw
 from edgekit.testing.graphs import graph_of
 from edgekit.testing.reference import REFERENCE
 
@@ -226,3 +231,23 @@ def test_what_is_left_open_is_chosen_by_the_data_and_noted():
 def test_it_is_a_step_of_a_recipe():
     recipe = Recipe("thin", (PruneChannels(macs=0.5, keep=("conv1",), overrides={"layer3": 0.3}),))
     assert Recipe.from_toml(recipe.to_toml()) == recipe
+
+
+def test_what_a_tile_computes_goes_together():
+    graph = network()
+    tiles = replace(CONTEXT, kernels=Kernels(tile=16, output=1000), alignment=8)
+    assert widths(PruneChannels(macs=0.9, refit=False)(graph, tiles)) == [16, 16], "24 channels take what 32 do"
+
+
+def test_branches_go_as_a_whole_and_leave_what_they_gave(resnet):
+    data = normalized_nchw(cifar_train()[0][:64])
+    images, others = Samples({resnet.inputs[0].name: data[:32]}), torch.from_numpy(data[32:])
+    context = Context(RULES, images, alignment=8, kernels=load_target("android").kernels)
+    thin = PruneChannels(macs=0.4)(resnet, context)
+    assert 3 < len(widths(thin)) < len(widths(resnet))
+    assert f"{len(widths(resnet)) // 2 - len(widths(thin)) // 2} branches as a whole" in thin.notes[-1]
+    assert cost_of(thin).macs <= 0.4 * cost_of(resnet).macs
+    whole = PruneChannels(macs=0.4, branches=False)(resnet, context)
+    assert len(widths(whole)) == len(widths(resnet))
+    lost, without = ((batched(g)(others)[0] - batched(resnet)(others)[0]).square().mean() for g in (thin, whole))
+    assert lost < without

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgekit import documents
+from edgekit import declared, documents
 from edgekit.errors import UsageError
 from edgekit.targets.kernels import ONLY_MACS, Kernels
 from edgekit.targets.platform import Platform
@@ -175,7 +175,7 @@ def load_target(name: str | Path) -> Target:
     if "platform" in known:
         known["platform"] = Platform.from_table(known["platform"])
     if "kernels" in known:
-        known["kernels"] = Kernels.from_table(known["kernels"], str(path))
+        known["kernels"] = declared.build(Kernels, known["kernels"], f"{path}: [kernels]", kind="key")
     for key in {"runtimes", "compute"} & set(known):
         known[key] = tuple(known[key])
     try:

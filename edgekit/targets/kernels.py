@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from edgekit.errors import UsageError
 
@@ -27,20 +25,17 @@ class Kernels:
     depthwise: float = 1.0
     element: float = 0.0
 
-    @classmethod
-    def from_table(cls, table: Mapping[str, Any], origin: str) -> Kernels:
-        """Read the table of a target's file, `origin`.
+    def __post_init__(self) -> None:
+        """Refuse what no kernel does.
 
         Raises:
-            UsageError: An unknown key, or a value that is no number of at least 0 (a tile: no whole number of at least 1).
+            UsageError: A tile below 1, or work below 0.
         """
-        if unknown := set(table) - set(cls.__dataclass_fields__):
-            raise UsageError(f"{origin}: [kernels] has unknown keys {sorted(unknown)}", accepted=list(cls.__dataclass_fields__))
-        for key, value in table.items():
-            kind, least = (int, 1) if key == "tile" else ((int, float), 0)
-            if not isinstance(value, kind) or isinstance(value, bool) or value < least:
-                raise UsageError(f"{origin}: {key} of [kernels] is {value!r}", accepted=f"a number, {least} or more")
-        return cls(**table)
+        if self.tile < 1:
+            raise UsageError(f"tile of [kernels] is {self.tile}", accepted="1 or more channels")
+        for name in ("output", "depthwise", "element"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} of [kernels] is {getattr(self, name):g}", accepted="0 or more multiply-accumulates")
 
 
 ONLY_MACS = Kernels()
