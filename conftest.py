@@ -3,7 +3,7 @@
 * Keras models run on the torch backend, which must be chosen before keras is imported.
 * Ctrl-C works: a shell that starts a run of tests in the background has it ignore Ctrl-C, and so would all processes the tests start.
 * Each test draws the random numbers it would draw alone, and hypothesis its examples; no example has a time limit. To search for others:
-  ``pytest --hypothesis-profile=default``.
+  ``pytest --hypothesis-profile=search``.
 """
 
 import os
@@ -23,6 +23,7 @@ with suppress(ImportError):  # device_tests/ does without
     from hypothesis import HealthCheck, settings
 
     settings.register_profile("edgekit", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("search", settings.get_profile("edgekit"), derandomize=False)
     settings.load_profile("edgekit")
 
 

@@ -83,7 +83,7 @@ STEPS = ["conv", "depthwise", "pool", "resize", "squeeze", "batch_norm", "layer_
          "drop_channels", "softmax", "residual", "flip", "relu"]  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(steps=st.lists(st.sampled_from(STEPS), min_size=1, max_size=8))
 def test_random_channels_last_networks(steps):
     if steps.count("drop_channels") > 2 or steps.count("resize") > 2 or steps.count("depthwise") + steps.count("pool") > 2:

@@ -108,7 +108,7 @@ def test_tied_weights_are_left_alone():
     assert Equalize()(graph, CONTEXT) is graph
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.sampled_from(["conv", "depthwise", "relu", "add", "max", "avg", "pad", "slice", "leaky", "sigmoid", "cat", "permute"]),

@@ -25,7 +25,7 @@ def reading(shape, channels_first):
 
 
 @given(mean=numbers, std=positive, scale=st.sampled_from([1.0, 1 / 255, 2 / 255]), first=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_graph_of_pixels_does_what_the_preprocessing_did(mean, std, scale, first):
     step = Preprocess(scale=scale, mean=mean, std=std, layout="NCHW" if first else None)
     graph = reading(FIRST if first else LAST, first)

@@ -62,7 +62,7 @@ def board():
     return Board(exact, after(exact, *RECIPES["int8"]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(drawn=st.data())
 def test_throwing_switches_gives_what_a_walk_from_the_start_gives(board, drawn):
     names = sorted(everything(board))

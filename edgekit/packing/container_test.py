@@ -24,7 +24,7 @@ def test_a_stream_comes_back(name, portable):
     assert sum(encoded.methods.values()) == len(STREAMS[name])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(st.binary(min_size=1, max_size=200) | st.sampled_from(list(STREAMS.values())), min_size=1, max_size=4))
 def test_any_parts_come_back(parts):
     starts = np.cumsum([0, *map(len, parts[:-1])]).tolist()

@@ -29,7 +29,7 @@ def entropy_bytes(values):
     return -(counts * np.log2(counts / counts.sum())).sum() / 8
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(hnp.arrays(np.uint8, st.integers(1, 400), elements=st.sampled_from([0, 0, 0, 1, 15, 16, 255]) | st.integers(0, 255)))
 def test_any_bytes_come_back(data):
     coded_size(data)

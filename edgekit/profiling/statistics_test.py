@@ -46,7 +46,7 @@ def test_launches_that_disagree_widen_the_interval():
 
 
 @given(st.integers(1, 700))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_percentiles_need_their_samples(n):
     samples = np.arange(float(n))
     for p, floor in {90: 64, 95: 130, 99: 662}.items():

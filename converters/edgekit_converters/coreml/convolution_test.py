@@ -33,13 +33,13 @@ def graph(x, w, bias, arguments):
 
 
 @given(case=convolutions())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_convolution(case):
     check(graph(*case), case[0], ios="16")
 
 
 @given(case=convolutions(transposed=True))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_transposed_convolution(case):
     check(graph(*case), case[0])
 

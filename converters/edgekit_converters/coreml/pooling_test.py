@@ -19,14 +19,14 @@ def pools(draw):
 
 
 @given(case=pools())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_max_pool(case):
     x, kernel, stride, padding, ceil = case
     check(graph_of(lambda x0: aten.max_pool2d.default(x0, kernel, stride, padding, [1, 1], ceil), [x]), x)
 
 
 @given(case=pools(), counted=st.booleans(), divisor=st.sampled_from([None, None, 5]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_avg_pool(case, counted, divisor):
     x, kernel, stride, padding, ceil = case
     check(graph_of(lambda x0: aten.avg_pool2d.default(x0, kernel, stride, padding, ceil, counted, divisor), [x]), x)

@@ -12,7 +12,7 @@ SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 
 @given(size=SIZES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_nearest(size):
     check(graph_of(lambda x: aten.upsample_nearest2d.vec(x, list(size), None), [X]), X)
 
@@ -24,7 +24,7 @@ def test_nearest_by_factors(factors):
 
 
 @given(size=SIZES, corners=st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_bilinear(size, corners):
     check(graph_of(lambda x: aten.upsample_bilinear2d.vec(x, list(size), corners, None), [X]), X)
 

@@ -29,7 +29,7 @@ def test_moves(name):
 
 
 @given(data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_slice(data):
     dim = data.draw(st.integers(-4, 3))
     start = data.draw(st.integers(-X.shape[dim], X.shape[dim] - 1))
@@ -48,7 +48,7 @@ def test_slices_in_a_row_are_one():
 
 
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_pad(data):
     mode = data.draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))
     low = -1 if mode == "constant" else 0

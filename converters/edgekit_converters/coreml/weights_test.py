@@ -208,7 +208,7 @@ def test_what_older_versions_do_not_read_is_refused(graph, feature):
 
 
 @given(bits=st.sampled_from([1, 2, 3, 4, 6, 8]), values=st.lists(st.integers(0, 255), max_size=50))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_packed_bits_come_back(bits, values):
     wanted = np.array([v % 2**bits for v in values], np.uint8)
     spread = np.unpackbits(pack_bits(wanted, bits), bitorder="little")[: bits * len(wanted)].reshape(-1, bits)

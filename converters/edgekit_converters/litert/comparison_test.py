@@ -20,7 +20,7 @@ def broadcasts(draw):
 
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=str)
 @given(case=broadcasts(), dtype=st.sampled_from([torch.float32, torch.int32]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_comparisons(comparison, case, dtype):
     x, y = (t.to(dtype) for t in case[:2])
     check_float(graph_of(comparison, [x, y]), [x, y], tolerance=0)
@@ -43,7 +43,7 @@ def test_logic():
 
 
 @given(case=broadcasts(), fixed=st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_where(case, fixed):
     condition, x, y = case[0] > 0, *case[1:]
     if fixed:

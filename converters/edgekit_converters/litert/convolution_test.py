@@ -39,21 +39,21 @@ def graph(x, w, bias, arguments, relu):
 
 
 @given(case=convolutions())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_convolution(case):
     check_float(graph(*case), [case[0]])
     check_integer(graph(*case), [case[0]])
 
 
 @given(case=convolutions(transposed=True))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_transposed_convolution(case):
     check_float(graph(*case), [case[0]])
     check_integer(graph(*case), [case[0]])
 
 
 @given(case=convolutions())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_int16_convolution(case):
     check_integer(graph(*case), [case[0]], kernels=("built-in", "reference"), bits=16)
 

@@ -37,7 +37,7 @@ def broadcasts(draw):
 
 @pytest.mark.parametrize("name", BINARY)
 @given(case=broadcasts(), constant=st.booleans(), seed=st.integers(0, 99))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_binary(name, case, constant, seed):
     left, right, order = case
     torch.manual_seed(seed)
@@ -69,7 +69,7 @@ def test_clamps_are_fused(bounds):
 
 
 @given(case=broadcasts(), seed=st.integers(0, 99))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_division(case, seed):
     left, right, _ = case
     torch.manual_seed(seed)

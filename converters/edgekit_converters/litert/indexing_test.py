@@ -7,7 +7,7 @@ from edgekit.graph import aten
 from edgekit.testing.graphs import graph_of
 from edgekit_converters.litert.testing import KERNELS, check_float, check_integer
 
-FEW = settings(max_examples=15, deadline=None)
+FEW = settings(max_examples=15)
 
 
 @st.composite

@@ -30,7 +30,7 @@ def factored(size: int, seed: int) -> tuple[int, ...]:
 
 
 @given(chains())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_views_agree_with_numpy(chain):
     shape, order, steps = chain
     array = np.arange(math.prod(shape)).reshape(shape)

@@ -17,7 +17,7 @@ def linear_graph(x, w, b, before=lambda x: x, relu=False):
 
 
 @given(lead=st.lists(st.integers(1, 4), max_size=3), k=st.integers(1, 9), n=st.integers(1, 9), bias=st.booleans(), relu=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_linear(lead, k, n, bias, relu):
     x = torch.randn(*lead, k)
     graph = linear_graph(x, torch.randn(n, k), torch.randn(n) if bias else None, relu=relu)
@@ -56,7 +56,7 @@ def test_dimensions_before_the_last_stay_where_they_lie():
     flips=st.tuples(st.booleans(), st.booleans()),
     constant=st.sampled_from(["", "left", "right"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_matmul(batch, sizes, drop, flips, constant):
     m, k, n = sizes
     a = torch.randn(*batch, *((k, m) if flips[0] else (m, k)))

@@ -18,7 +18,7 @@ def pools(draw):
 
 
 @given(case=pools(), relu=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_max_pool(case, relu):
     x, (kernel, stride, padding), ceil = case
 
@@ -33,7 +33,7 @@ def test_max_pool(case, relu):
 
 
 @given(case=pools(), counted=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_avg_pool(case, counted):
     x, (kernel, stride, padding), ceil = case
     graph = graph_of(lambda x0: aten.avg_pool2d.default(x0, kernel, stride, padding, ceil, counted), [x])

@@ -22,7 +22,7 @@ def reductions(draw):
 
 @pytest.mark.parametrize("name", REDUCTIONS)
 @given(case=reductions())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_reductions(name, case):
     x, order, dims, keep = case
     graph = graph_of(lambda x0: REDUCTIONS[name](aten.permute.default(x0, order), dims, keep), [x])
@@ -31,7 +31,7 @@ def test_reductions(name, case):
 
 
 @given(case=reductions())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_prod_cumsum_argmax(case):
     x, order, (dim, *_), keep = case
     for function in (

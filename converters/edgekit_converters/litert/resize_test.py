@@ -12,7 +12,7 @@ SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 
 
 @given(have=SIZES, want=SIZES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_nearest_to_a_size(have, want):
     x = torch.randn(2, 3, *have)
     graph = graph_of(lambda x0: aten.upsample_nearest2d.vec(x0, list(want), None), [x])
@@ -21,7 +21,7 @@ def test_nearest_to_a_size(have, want):
 
 
 @given(have=SIZES, factors=st.tuples(st.sampled_from([1.0, 1.5, 2.0, 2.3, 3.0, 0.7]), st.sampled_from([1.0, 2.0, 3.7, 0.5])))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_nearest_by_a_factor(have, factors):
     if any(int(h * f) == 0 for h, f in zip(have, factors, strict=True)):
         return
@@ -32,7 +32,7 @@ def test_nearest_by_a_factor(have, factors):
 
 
 @given(have=SIZES, want=SIZES, corners=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_bilinear_to_a_size(have, want, corners):
     x = torch.randn(2, 3, *have)
     graph = graph_of(lambda x0: aten.upsample_bilinear2d.vec(x0, list(want), corners, None), [x])

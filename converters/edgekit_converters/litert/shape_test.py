@@ -10,7 +10,7 @@ from edgekit_converters.litert.testing import KERNELS, check_float, check_intege
 
 NEWER = ("xnnpack", "built-in")
 """The reference kernels are older: they refuse the version numbers of int8 TILE and DEPTH_TO_SPACE."""
-FEW = settings(max_examples=15, deadline=None)
+FEW = settings(max_examples=15)
 
 
 @st.composite
@@ -70,7 +70,7 @@ def test_cat_of_tensors_that_lie_differently():
 
 
 @given(case=lying(ranks=(2, 4), sizes=(3, 5)), data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_pad(case, data):
     x, order = case
     mode = data.draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))

@@ -160,7 +160,7 @@ def test_a_weight_that_was_changed_is_found(graph, tmp_path):
 
 
 @given(st.integers(2, 8), st.integers(1, 5), st.integers(1, 9), st.integers(0, 2**16))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_coded_weights_come_back(bits, rows, columns, seed):
     steps = np.random.default_rng(seed).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (rows, columns)).astype(np.int8)
     found, _ = decode(Held({Coded.BUFFER: encode(Weight(steps, np.ones(rows, np.float32), bits))}))

@@ -54,7 +54,7 @@ def test_integers_are_clamped_too(bounds):
 
 
 @given(count=st.sampled_from([1, 4]), shape=st.sampled_from([(2, 4), (2, 4, 3), (2, 4, 3, 5)]))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_prelu_slopes_belong_to_channels(count, shape):
     x = torch.randn(shape)
 

@@ -42,19 +42,19 @@ def graph(x, w, bias, arguments):
 
 
 @given(case=convolutions())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_convolution(case):
     check_float(graph(*case), [case[0]])
 
 
 @given(case=convolutions(transposed=True))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_transposed_convolution(case):
     check_float(graph(*case), [case[0]], tolerance=1e-4)
 
 
 @given(case=convolutions(), amounts=st.lists(st.integers(0, 2), min_size=4, max_size=4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_zero_padding_before_it_is_its_own(case, amounts):
     x, w, _, arguments = case
     assume(w.dim() == 4)

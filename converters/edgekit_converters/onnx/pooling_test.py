@@ -21,7 +21,7 @@ def pools(draw):
 
 
 @given(case=pools(), dilation=st.sampled_from([1, 2]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_max_pool(case, dilation):
     x, kernel, stride, padding, ceil = case
     assume(all(n + 2 * p >= (k - 1) * dilation + 1 for n, p, k in zip(x.shape[2:], padding, kernel, strict=True)))
@@ -29,7 +29,7 @@ def test_max_pool(case, dilation):
 
 
 @given(case=pools(), counted=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_avg_pool(case, counted):
     x, kernel, stride, padding, ceil = case
     check_float(graph_of(lambda x: aten.avg_pool2d.default(x, kernel, stride, padding, ceil, counted), [x]), [x])

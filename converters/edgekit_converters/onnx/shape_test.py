@@ -32,7 +32,7 @@ def test_moves(name):
 
 
 @given(mode=st.sampled_from(["constant", "reflect", "replicate", "circular"]), data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_pad(mode, data):
     amounts = [data.draw(st.integers(-1 if mode == "constant" else 0, 2)) for _ in range(4)]
     value = data.draw(st.sampled_from([None, 0.75])) if mode == "constant" else None

@@ -116,13 +116,13 @@ def test_each_operator(name):
     prunes_exactly(chain([name]), [torch.randn(1, 4, 8, 8, generator=RANDOM)], seed=1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(sorted(OPERATORS)), max_size=6), st.integers(0, 99))
 def test_any_chain_of_operators(operators, seed):
     prunes_exactly(chain(operators), [torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed))], seed)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from([(2, 4), (4, 2), (1, 8)]), st.booleans(), st.integers(0, 99))
 def test_attention_loses_heads_or_the_width_of_a_single_one(heads, merged, seed):
     count, width = heads

@@ -27,7 +27,7 @@ def _least(values, clusters, weights):
     return best
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**16), st.integers(2, 4), st.booleans())
 def test_few_values_are_clustered_at_the_optimum(seed, clusters, weighted):
     random = torch.Generator().manual_seed(seed)

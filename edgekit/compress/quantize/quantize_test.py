@@ -328,7 +328,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps)
 def test_any_network_is_consistent(recipe):
     def net(x0, w, b):

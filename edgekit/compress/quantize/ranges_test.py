@@ -57,7 +57,7 @@ def test_a_long_tensor_keeps_its_extremes():
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
 @pytest.mark.parametrize("symmetric", [False, True])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(-5, 5), st.floats(0.01, 100), st.integers(0, 3))
 def test_every_range_lies_within_what_was_seen(calibration, symmetric, shift, scale, seed):
     values = normal(500, seed, scale) + shift
@@ -118,7 +118,6 @@ def test_entropy_clips_an_outlier():
 
 
 @given(st.floats(51, 100))
-@settings(deadline=None)
 def test_percentiles_leave_their_share_outside_and_no_bin_less(percentile):
     values, histogram = normal(5000), seen(normal(5000))
     low, high = percentile_range(histogram, percentile)

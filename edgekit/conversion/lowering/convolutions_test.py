@@ -19,7 +19,7 @@ def convolution(x, *options, bias=True, seed=0, **shapes):
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_transposed_convolutions(data):
     step, kernel, dilation = data.draw(st.integers(1, 3)), data.draw(PAIRS), data.draw(PAIRS)
     kernel, dilation = [k + step for k in kernel], [max(d, 1) for d in dilation]

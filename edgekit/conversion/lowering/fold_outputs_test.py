@@ -73,7 +73,7 @@ def test_what_would_not_be_less_work_stays(channels, outputs, kernel, stride, wi
 SHAPES = st.fixed_dictionaries({"channels": st.integers(1, 3), "outputs": st.integers(1, 17), "relu": st.booleans(), "bias": st.booleans()})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SHAPES, st.integers(1, 5), st.integers(1, 3), st.integers(0, 3), st.sampled_from([8, 12, 20, 24]))
 def test_whatever_is_folded_computes_the_same(shapes, kernel, stride, padding, width):
     folded((7, width), (3, kernel), [1, stride], padding=[1, padding], **shapes)

@@ -10,7 +10,7 @@ from edgekit.testing.graphs import graph_of
 from edgekit.testing.lowered import lowered, operators
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.integers(1, 2), st.booleans(), st.booleans())
 def test_layer_norm_on_any_shape(shape, normalized, weighted, biased):
     x = torch.randn(shape) * 3 + 2
@@ -21,7 +21,7 @@ def test_layer_norm_on_any_shape(shape, normalized, weighted, biased):
     lowered(graph, "layer_norm", inputs=(x,), tolerance=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.sampled_from([None, 1e-6]), st.booleans())
 def test_rms_norm_on_any_shape(shape, eps, weighted):
     x = torch.randn(shape)

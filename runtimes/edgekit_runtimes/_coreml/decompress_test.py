@@ -102,7 +102,7 @@ def test_a_joint_form_comes_back_as_coremltools_has_it(name):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_blocks_by_their_definition(data):
     scales = data.draw(st.tuples(*[st.integers(1, 3)] * 3))
     blocks = data.draw(st.tuples(*[st.integers(1, 3)] * 3))

@@ -172,7 +172,7 @@ def test_names_that_nothing_made(package):
     assert describe(session)["ops"]  # it can be listed, and not be run
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(part=st.sampled_from(PARTS), places=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8))
 def test_whatever_bytes_are_wrong_is_described_or_refused(whole, tmp_path_factory, part, places):
     path = tmp_path_factory.mktemp("fuzz") / "model.mlpackage"

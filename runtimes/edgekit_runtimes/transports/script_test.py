@@ -10,7 +10,7 @@ from edgekit_runtimes.transports._script import Guarded, program, quoted_path
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(WORDS, max_size=5), st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True), WORDS, max_size=3))
 def test_any_argument_and_variable_arrives(words, variables):
     variables = {f"EK_{name}": value for name, value in variables.items()}
