@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import tomli_w
 
-from edgekit import documents
+from edgekit import declared, documents
 from edgekit.errors import DataError, UsageError
 from edgekit.schemes import Scheme, parse_scheme
 from edgekit.targets.kernels import ONLY_MACS, Kernels
@@ -152,14 +152,14 @@ class Recipe:
         """Read a recipe.
 
         Raises:
-            UsageError: Not TOML, another schema, or an unknown pass or option.
+            UsageError: Not TOML, another schema, an unknown pass or option, or a value of another type than an option has.
         """
         data = documents.parse_toml(text, origin, SCHEMA)
-        passes = tuple(_build(dict(table), origin) for table in data.pop("passes", []))
-        unknown = set(data) - {"name", "input_dtype", "output_dtype"}
-        if unknown:
-            raise UsageError(f"{origin} has unknown keys {sorted(unknown)}", accepted=["name", "input_dtype", "output_dtype", "passes"])
-        return cls(data.get("name", Path(origin).stem), passes, data.get("input_dtype"), data.get("output_dtype"))
+        tables = data.pop("passes", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise UsageError(f"{origin}: passes is {tables!r}", accepted="a [[passes]] table for each")
+        passes = tuple(_build(dict(table), origin) for table in tables)
+        return declared.build(cls, {"name": Path(origin).stem, **data, "passes": passes}, origin, kind="key")
 
 
 def pass_class(name: str) -> type:
@@ -168,7 +168,7 @@ def pass_class(name: str) -> type:
     Raises:
         UsageError: No such pass.
     """
-    if name not in PASSES:
+    if not isinstance(name, str) or name not in PASSES:
         raise UsageError(f"unknown pass {name!r}", accepted=sorted(PASSES))
     module, _, attribute = PASSES[name].partition(":")
     return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
@@ -183,9 +183,5 @@ def _build(table: dict[str, Any], origin: str) -> Pass:
     name = table.pop("pass", None)
     if name is None:
         raise UsageError(f"{origin}: a [[passes]] table has no 'pass' key", accepted=sorted(PASSES))
-    cls = pass_class(name)
-    fields = {f.name for f in dataclasses.fields(cls)}
-    if unknown := set(table) - fields:
-        raise UsageError(f"{origin}: pass {name!r} has no option {sorted(unknown)}", accepted=sorted(fields))
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    return cls(**values)  # type: ignore[no-any-return]
+    built: Pass = declared.build(pass_class(name), table, f"{origin}: pass {name!r}")
+    return built

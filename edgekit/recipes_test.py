@@ -93,3 +93,26 @@ def test_every_pass_answers_to_its_recipe_name(name):
 def test_names_and_summaries_need_no_torch():
     code = "import sys; from edgekit.recipes import *; [summary(n) for n in recipe_names()]; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("passes = 3", "passes is 3"),
+        ('passes = ["quantize"]', "passes is"),
+        ("name = 3", "name is 3"),
+        ("[[passes]]\npass = ['quantize']", "unknown pass"),
+        ('[[passes]]\npass = "quantize"\nscheme = 3', "scheme is 3"),
+        ('[[passes]]\npass = "prune"\nsparsity = "half"', "sparsity is 'half'"),
+        ('[[passes]]\npass = "fine_tune"\nepochs = 1.5', "epochs is 1.5"),
+        ('[[passes]]\npass = "prune"\nsparsity = 0.5\noverrides.head.weight = 0.1', "overrides is"),
+    ],
+)
+def test_values_of_another_type_are_refused_by_name(lines, said):
+    with pytest.raises(UsageError, match=said):
+        Recipe.from_toml(f'schema = "edgekit.recipe/1"\n{lines}\n', "my.toml")
+
+
+def test_one_value_stands_for_a_list_of_one():
+    text = 'schema = "edgekit.recipe/1"\n[[passes]]\npass = "fine_tune"\nfrozen = "stem"\n'
+    assert Recipe.from_toml(text).passes[0].frozen == ("stem",)

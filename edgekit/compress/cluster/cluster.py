@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -15,6 +15,7 @@ from edgekit.compress.cluster.clustering import Clustering
 from edgekit.compress.cluster.layers import HALF_BITS, Layer, layers
 from edgekit.compress.cluster.sensitivity import weight_costs
 from edgekit.compress.cluster.tables import SIGNS
+from edgekit.compress.options import require_one_of, require_within
 from edgekit.compress.overrides import check_modules, for_module
 from edgekit.constraints import BITS
 from edgekit.data import Samples
@@ -86,28 +87,27 @@ class Cluster:
         Raises:
             UsageError: Naming the option, what it got and what it takes.
         """
-        _choice("bits", self.bits, (*BITS, AUTO))
-        _choice("method", self.method, METHODS)
-        _choice("correction", self.correction, CORRECTIONS)
+        require_one_of("bits", self.bits, (*BITS, AUTO))
+        require_one_of("method", self.method, METHODS)
+        require_one_of("correction", self.correction, CORRECTIONS)
         for bits in self.overrides.values():
-            _choice("bits of an override", bits, (*BITS, HALF_BITS))
+            require_one_of("bits of an override", bits, (*BITS, HALF_BITS))
         for width in self.widths or (0,):
-            _choice("width", width, BITS)
+            require_one_of("width", width, BITS)
         if self.method in SIGNS and {self.bits, *self.overrides.values()} - {SIGNS[self.method], HALF_BITS}:
             raise UsageError(f"method {self.method!r} with bits = {self.bits!r}", accepted=f"bits = {SIGNS[self.method]}, overrides of 16")
         if self.method == "sensitivity" and self.correction == "sums":
             why = "correction 'sums' weighs all errors of a layer alike, so that method 'sensitivity' would change nothing"
             raise UsageError(why, accepted="method 'kmeans', or correction 'layers', which weighs by data")
-        if self.channels is not None and self.channels < 1:
-            raise UsageError(f"channels is {self.channels}", accepted="1 or more output channels that share a table")
-        if self.ridge <= 0:
-            raise UsageError(f"ridge is {self.ridge:g}", accepted="over 0 (shares of the mean squared input)")
+        shared = "1 or more output channels that share a table"
+        require_within("channels", self.channels, self.channels is None or self.channels >= 1, shared)
+        require_within("ridge", self.ridge, self.ridge > 0, "over 0 (shares of the mean squared input)")
         budgets = [b for b in (self.average_bits, self.min_agreement) if b is not None]
         if len(budgets) != (self.bits == AUTO):
             got = f"{len(budgets)} budgets with bits = {self.bits!r}"
             raise UsageError(got, accepted='one of average_bits and min_agreement with bits = "auto", none with a number')
-        if self.min_agreement is not None and not 0 < self.min_agreement <= 1:
-            raise UsageError(f"min_agreement is {self.min_agreement:g}", accepted="over 0, up to 1 (share of the samples)")
+        agreement = self.min_agreement
+        require_within("min_agreement", agreement, agreement is None or 0 < agreement <= 1, "over 0, up to 1 (share of the samples)")
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The clustered graph.
@@ -207,8 +207,3 @@ class Cluster:
                 yield f"palettes: the weight of {whose} stays as it is: tables would take more room than they save"
         if not rules.palettes:
             yield f"{rules.name} has no tables: clustered weights are stored as plain numbers"
-
-
-def _choice(what: str, got: object, accepted: Collection[object]) -> None:
-    if got not in accepted:
-        raise UsageError(f"{what} is {got!r}", accepted=[str(a) for a in accepted])

@@ -14,6 +14,7 @@ from edgekit.compress.budget import least
 from edgekit.compress.cluster.agreement import agreement, answers, parted
 from edgekit.compress.mixed.losses import rounding_losses
 from edgekit.compress.mixed.rungs import Rung, edge_modules, kernel_modules, ladder, roundings
+from edgekit.compress.options import require_one_budget, require_within
 from edgekit.compress.overrides import for_module
 from edgekit.compress.quantize import Quantize
 from edgekit.compress.quantize.calibrate import batches
@@ -77,13 +78,10 @@ class MixedPrecision:
             raise UsageError(f"scheme of mixed_precision is {self.scheme!r}", accepted=["w8a8", "w4a8"])
         if not self.fallbacks or set(self.fallbacks) - {"w8a16", "float32"}:
             raise UsageError(f"fallbacks are {list(self.fallbacks)}", accepted=["w8a16", "float32"])
-        given = [name for name in BUDGETS if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise UsageError(f"mixed_precision has {' and '.join(given) or 'no budget'}", accepted=f"one of {', '.join(BUDGETS)}")
-        if self.max_drop is not None and not 0 <= self.max_drop < 1:
-            raise UsageError(f"max_drop is {self.max_drop:g}", accepted=BUDGETS["max_drop"])
-        if self.min_agreement is not None and not 0 < self.min_agreement <= 1:
-            raise UsageError(f"min_agreement is {self.min_agreement:g}", accepted=BUDGETS["min_agreement"])
+        require_one_budget(self.name, [name for name in BUDGETS if getattr(self, name) is not None], list(BUDGETS))
+        drop, agreement = self.max_drop, self.min_agreement
+        require_within("max_drop", drop, drop is None or 0 <= drop < 1, BUDGETS["max_drop"])
+        require_within("min_agreement", agreement, agreement is None or 0 < agreement <= 1, BUDGETS["min_agreement"])
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The quantized graph.

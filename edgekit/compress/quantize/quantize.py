@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, fx
 
+from edgekit.compress.options import require_within
 from edgekit.compress.overrides import check_modules
 from edgekit.compress.quantize.annotate import annotate, weight_operand
 from edgekit.compress.quantize.assign import Assignment, Calibrator, watched
@@ -70,12 +71,9 @@ class Quantize:
             parse_scheme(scheme)
         if self.calibration not in CALIBRATIONS:
             raise UsageError(f"unknown calibration {self.calibration!r}", accepted=list(CALIBRATIONS))
-        if not 50 < self.percentile <= 100:
-            raise UsageError(f"percentile is {self.percentile:g}", accepted="over 50, up to 100 (percent)")
-        if not 0 <= self.momentum < 1:
-            raise UsageError(f"momentum is {self.momentum:g}", accepted="0 up to, not including, 1")
-        if self.batch_size < 1:
-            raise UsageError(f"batch_size is {self.batch_size}", accepted="1 or more samples")
+        require_within("percentile", self.percentile, 50 < self.percentile <= 100, "over 50, up to 100 (percent)")
+        require_within("momentum", self.momentum, 0 <= self.momentum < 1, "0 up to, not including, 1")
+        require_within("batch_size", self.batch_size, self.batch_size >= 1, "1 or more samples")
 
     def __call__(self, graph: Graph, context: Context) -> Graph:
         """The quantized graph.
