@@ -36,6 +36,7 @@ SAMPLES = 8
 ACTIVATIONS = ("relu", "clamp", "hardswish", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "prelu", "elu")
 RESCALED = "channels that the recipe equalized are scaled back, each by one factor"
 FUSED = "not comparable: one of the files computes the activation behind it too"
+ABSENT = "not available: the file has no operator whose result is this module's"
 Values = Mapping[str, np.ndarray]
 """By module path, arrays of shape (samples, ...)."""
 
@@ -83,7 +84,14 @@ def compare_layers(subjects: Mapping[str, Subject], graph: Graph | None, inputs:
         wanted[label] = {} if graph is None else _wanted(graph, few, set(found[label]))
     moved = {label for label, subject in subjects.items() if _equalized(subject.artifact)}
     matches = {label: {m: _nearest(found[label][m], w, label in moved) for m, w in wanted[label].items()} for label in subjects}
+    modules = dict.fromkeys(module for label in subjects for module in matches[label])
     rows = [row for label in subjects for row in _against_float(label, found[label], matches[label], reasons.get(label))]
+    rows += [
+        LayerParity(module, label, "float", reason=ABSENT)
+        for label in subjects
+        for module in modules
+        if label not in reasons and module not in matches[label]
+    ]
     for first, second in itertools.combinations(subjects, 2):
         rows += _against_each_other(first, second, matches)
     return tuple(rows)

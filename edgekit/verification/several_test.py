@@ -1,6 +1,7 @@
 """Several artifacts on the same samples: against the float model, against each other, and layer by layer."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,7 +14,7 @@ from edgekit.graph import aten
 from edgekit.recipe import Recipe
 from edgekit.testing.graphs import graph_of
 from edgekit.verification import verify, verify_all
-from edgekit.verification.layers import _nearest, _scaled_back
+from edgekit.verification.layers import ABSENT, _nearest, _scaled_back
 
 INT8 = Recipe.from_toml(
     'schema = "edgekit.recipe/1"\nname = "int8"\n[[passes]]\npass = "quantize"\nscheme = "w8a8"\ncalibration = "minmax"\n'
@@ -83,6 +84,31 @@ def test_a_wrong_layer_is_seen_where_it_is(graph, data, artifacts):
     by = {(r.module, r.artifact, r.against): r for r in rows}
     assert by["stem", "android", "float"].parity.sqnr_db < 10
     assert by["stem", "android", "mnn"].parity.sqnr_db > 25
+
+
+def test_a_module_that_one_file_has_no_operator_of_is_told(graph, data, artifacts):
+    android, mnn = artifacts
+    ops = tuple(replace(op, module="" if op.module == "head" else op.module) for op in mnn.manifest.ops)
+    rows = verify_all([android, replace(mnn, manifest=replace(mnn.manifest, ops=ops))], graph, data=data, layers=True, record=False).layers
+    (row,) = [r for r in rows if (r.module, r.artifact) == ("head", "mnn")]
+    assert row.parity is None and row.reason == ABSENT
+    assert not [r for r in rows if r.reason == ABSENT and r is not row]
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 6, 8), (2, 4, 10)])
+def test_neighbours_counted_among_channels_are_taken_apart(shape):
+    wanted = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    last = np.moveaxis(wanted, 1, -1)
+    folded = last.reshape(*last.shape[:-2], last.shape[-2] // 2, 2 * last.shape[-1])
+    assert _nearest(folded, [wanted], rescaled=False).parity.max_abs == 0
+    assert _nearest(last[:, None], [wanted], rescaled=False).parity.max_abs == 0, "a row of a file that has no one-dimensional layers"
+
+
+def test_files_that_take_pixels_and_files_that_do_not_are_told_apart(artifacts):
+    android, mnn = artifacts
+    other = replace(mnn, manifest=replace(mnn.manifest, images={"x0": {}}))
+    with pytest.raises(UsageError, match="takes pixels at x0, and 'android' takes no pixels"):
+        verify_all([android, other], record=False)
 
 
 def test_a_runtime_without_intermediate_results_says_so(graph, data, artifacts, tmp_path):
