@@ -77,24 +77,43 @@ def fit(target: Target, start: Tensor, table_of_row: Tensor, *, refit: bool) -> 
         The clustered weight (groups, rows, columns) and its tables.
     """
     tables = start
-    weight = _nearest(target.weight, tables, table_of_row).where(target.kept, 0.0)
-
-    def nearest(values: Tensor, _: int) -> Tensor:
-        return _nearest(values[..., None], tables, table_of_row)[..., 0]
-
+    weight = Lookup.of(tables, table_of_row).nearest(target.weight).where(target.kept, 0.0)
     for _ in range(ROUNDS):
-        weight = descend(target, weight, nearest)
+        weight = descend(target, weight, Lookup.of(tables, table_of_row).nearest_in_column)
         if refit:
             tables, weight = _refitted(target, weight, tables, table_of_row)
     return weight, tables
 
 
-def _nearest(values: Tensor, tables: Tensor, table_of_row: Tensor) -> Tensor:
-    """The entries nearest to (groups, rows, columns) of values."""
-    rows = values.reshape(table_of_row.numel(), -1)
-    table = tables[table_of_row.flatten()]
-    indices = torch.searchsorted(((table[:, 1:] + table[:, :-1]) / 2).contiguous(), rows.contiguous())
-    return table.gather(1, indices).reshape(values.shape)
+@dataclass(frozen=True)
+class Lookup:
+    """The table of each row.
+
+    Attributes:
+        entries: Shape (rows of all groups, entries), ascending.
+        middles: Between neighbouring entries, shape (rows of all groups, entries - 1).
+    """
+
+    entries: Tensor
+    middles: Tensor
+
+    @classmethod
+    def of(cls, tables: Tensor, table_of_row: Tensor) -> Lookup:
+        """Of tables (tables, entries) and the number of each row's, (groups, rows)."""
+        entries = tables[table_of_row.flatten()]
+        return cls(entries, ((entries[:, 1:] + entries[:, :-1]) / 2).contiguous())
+
+    def indices(self, values: Tensor) -> Tensor:
+        """Of the entries nearest to (groups, rows, columns) of values: shape (rows of all groups, columns)."""
+        return torch.searchsorted(self.middles, values.reshape(len(self.entries), -1).contiguous())
+
+    def nearest(self, values: Tensor) -> Tensor:
+        """The entries nearest to (groups, rows, columns) of values."""
+        return self.entries.gather(1, self.indices(values)).reshape(values.shape)
+
+    def nearest_in_column(self, values: Tensor, _: int) -> Tensor:
+        """The entries nearest to (groups, rows) of values, of whatever column."""
+        return self.nearest(values)
 
 
 def descend(target: Target, weight: Tensor, nearest: Callable[[Tensor, int], Tensor]) -> Tensor:
@@ -112,21 +131,19 @@ def descend(target: Target, weight: Tensor, nearest: Callable[[Tensor, int], Ten
     diagonal = hessian.diagonal
     for begin in range(0, weight.shape[2], BLOCK):
         block = slice(begin, min(begin + BLOCK, weight.shape[2]))
-        slope = hessian.times(weight - target.weight, block)
+        slope, among = hessian.times(weight - target.weight, block), hessian.among(block)
         for column in range(block.start, block.stop):
             old = weight[:, :, column]
             wanted = old - slope[:, :, column - begin] / diagonal[:, column, None]
             new = nearest(wanted, column).where(target.kept[:, :, column], 0.0)
-            slope += (new - old)[..., None] * hessian.between(column, block)[:, None]
+            slope += (new - old)[..., None] * among[:, None, column - begin]
             weight[:, :, column] = new
     return weight
 
 
 def _refitted(target: Target, weight: Tensor, tables: Tensor, table_of_row: Tensor) -> tuple[Tensor, Tensor]:
     """The tables of least error for the weight's assignments, as stored; the old ones if rounding made the new ones worse."""
-    rows = weight.reshape(table_of_row.numel(), -1)
-    table = tables[table_of_row.flatten()]
-    indices = torch.searchsorted(((table[:, 1:] + table[:, :-1]) / 2).contiguous(), rows.contiguous())
+    indices = Lookup.of(tables, table_of_row).indices(weight)
     entry = (indices + tables.shape[1] * table_of_row.flatten()[:, None]).reshape(weight.shape)
 
     def spread(flat: Tensor) -> Tensor:

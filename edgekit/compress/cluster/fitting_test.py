@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from edgekit.compress.cluster.fitting import Target, _nearest, fit
+from edgekit.compress.cluster.fitting import Lookup, Target, fit
 
 
 def _target(groups=1, rows=6, columns=20, pruned=False, seed=0):
@@ -19,7 +19,7 @@ def test_lowers_the_error_and_keeps_to_tables_and_mask(groups, pruned):
     target = _target(groups, pruned=pruned)
     tables = torch.linspace(-2, 2, 8).repeat(2, 1)
     rows = torch.arange(groups * 6).reshape(groups, 6) % 2
-    start = _nearest(target.weight, tables, rows).where(target.kept, 0.0)
+    start = Lookup.of(tables, rows).nearest(target.weight).where(target.kept, 0.0)
     weight, fitted = fit(target, tables, rows, refit=True)
     assert target.error(weight) < (0.8 if pruned else 0.6) * target.error(start)
     assert not weight[~target.kept].signbit().any() and bool((weight[~target.kept] == 0).all())

@@ -27,8 +27,8 @@ class Hessian(Protocol):
     def diagonal(self) -> Tensor:
         """Shape (groups, columns)."""
 
-    def between(self, column: int, block: slice) -> Tensor:
-        """One column against some: shape (groups, columns of the block)."""
+    def among(self, block: slice) -> Tensor:
+        """Some columns against one another: shape (groups, columns of the block, the same)."""
 
     def times(self, errors: Tensor, block: slice = slice(None)) -> Tensor:
         """Products with errors (groups, rows, columns): those columns of them that are in the block."""
@@ -49,9 +49,9 @@ class Measured:
         """Shape (groups, columns)."""
         return self.matrix.diagonal(dim1=1, dim2=2)
 
-    def between(self, column: int, block: slice) -> Tensor:
+    def among(self, block: slice) -> Tensor:
         """Read off."""
-        return self.matrix[:, column, block]
+        return self.matrix[:, block, block]
 
     def times(self, errors: Tensor, block: slice = slice(None)) -> Tensor:
         """Multiplied out."""
@@ -77,10 +77,10 @@ class Assumed:
         """Of one value."""
         return torch.full((self.groups, self.kernels * self.taps), 1 + WITHIN + ACROSS)
 
-    def between(self, column: int, block: slice) -> Tensor:
+    def among(self, block: slice) -> Tensor:
         """By whether columns are the same or of one kernel."""
-        columns = torch.arange(self.kernels * self.taps)[block]
-        return (ACROSS + WITHIN * (columns // self.taps == column // self.taps) + (columns == column)).expand(self.groups, -1)
+        kernels = torch.arange(self.kernels * self.taps)[block] // self.taps
+        return (ACROSS + WITHIN * (kernels[:, None] == kernels) + torch.eye(len(kernels))).expand(self.groups, -1, -1)
 
     def times(self, errors: Tensor, block: slice = slice(None)) -> Tensor:
         """By sums over the kernels that the block is of, and over all columns."""

@@ -15,7 +15,6 @@ def test_what_is_assumed_is_a_matrix_that_is_never_written_out(assumed):
     exact, columns = _written_out(assumed), assumed.kernels * assumed.taps
     torch.testing.assert_close(assumed.diagonal, exact.diagonal)
     for block in (slice(None), slice(1, 4), slice(columns - 2, columns)):
-        for column in (0, columns - 1):
-            torch.testing.assert_close(assumed.between(column, block), exact.between(column, block))
+        torch.testing.assert_close(assumed.among(block), exact.among(block))
         errors = torch.randn(assumed.groups, 6, columns)
         torch.testing.assert_close(assumed.times(errors, block), exact.times(errors, block))
