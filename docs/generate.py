@@ -31,7 +31,8 @@ def command_line() -> str:
 
     from edgekit.cli.app import COMMANDS, app
 
-    context = click.Context(app, info_name="edgekit", max_content_width=100, terminal_width=100)
+    settings = {**app.context_settings, "max_content_width": 100, "terminal_width": 100}
+    context = click.Context(app, info_name="edgekit", **settings)
     parts = ["# Command line\n\nEach command takes `--json` (one document on stdout, nothing else). Exit codes: [errors.md](errors.md).\n"]
     parts.append(f"```\n{app.get_help(context)}\n```\n")
     for name in COMMANDS:
