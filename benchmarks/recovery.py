@@ -4,7 +4,8 @@ python -m benchmarks.recovery [--seeds 3] [--seconds 900] [--threads 2] [--only 
 
 All remove channels from the same weights, then train on the same 4000 training images for the same time with the same loss (the soft
 labels of the float model, temperature 4, and the labels), augmentation and batch size; each run has a process of its own. Accuracy is on
-the 1000 test images, which choose nothing: the last state is taken. edgekit's model is then converted to int8, too. Results are written
+the 1000 test images, which choose nothing: the last state is taken. edgekit prunes as its preset for Android does (in eights, by what the
+kernels of phones take), and its model is then converted to int8, too: it is the one that ``benchmarks.gains`` times. Results are written
 after each run, and those that are there are not measured again.
 
 Torch-Pruning cannot follow channels through this network's shortcuts (slices padded with channels of zeros), so its runs leave the
@@ -133,8 +134,10 @@ def ours(seed: int, seconds: float, threads: int, folder: Path) -> Run:
     graph = edgekit.load(model.model, model.example_inputs)
     images, labels = cifar_train()
     samples = edgekit.Samples({graph.inputs[0].name: normalized_nchw(images)}, labels.astype(np.int64))
-    context = Context(load_target("android").rules, samples.first(200), training=samples, teacher=graph)
-    pruned = PruneChannels(macs=1 / FEWER, importance="taylor", scope="global", alignment=1)(graph, context)
+    target = load_target("android")
+    wanted = {"alignment": target.channel_alignment, "kernels": target.kernels}
+    context = Context(target.rules, samples.first(200), training=samples, teacher=graph, **wanted)  # type: ignore[arg-type]
+    pruned = PruneChannels(macs=1 / FEWER)(graph, context)
     step = FineTune(seconds=seconds, held_out=0.0, seed=seed, **AFTER_REFIT, **TRAINING)  # type: ignore[arg-type]
     tuned = step(pruned, context)
     artifact = edgekit.convert(tuned, "android", recipe="int8", calibration=samples.first(200), out=folder, overwrite=True)
