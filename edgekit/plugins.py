@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgekit.errors import UsageError
-from edgekit.targets.platform import Platform
-from edgekit.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from edgekit.graph import Graph
+    from edgekit.targets.platform import Platform
+    from edgekit.tensors import TensorSpec
 
 
 @dataclass(frozen=True)
