@@ -112,7 +112,9 @@ def _cells(row: Row) -> list[str]:
 
 def _int8(seeds: int, out: Path) -> Iterator[Row]:
     yield _images("ic_resnet8", "float32", load_recipe("float32"), 1, out)
-    yield replace(_images("ic_resnet8", "int8", load_recipe("int8"), seeds, out), least=0.880)
+    learned = Recipe("adaround", (pass_class("equalize")(), pass_class("quantize")(scheme="w8a8"), pass_class("adaround")()))
+    for what, recipe in (("int8", load_recipe("int8")), ("int8, AdaRound by coordinates", learned)):
+        yield replace(_images("ic_resnet8", what, recipe, seeds, out), least=0.880)
 
 
 def _four_bits(seeds: int, out: Path) -> Iterator[Row]:
