@@ -44,11 +44,11 @@ def hang(arguments, arrays, folder):
     try:
         Path(arguments["pid"]).write_text(str(os.getpid()))
         report("hanging", 0)
-        time.sleep(60)
+        time.sleep(600)
     finally:
         Path(arguments["pid"] + ".cleaned").touch()
 """
-THREADED = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+THREADED = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
 
 
 @pytest.fixture(autouse=True)

@@ -53,7 +53,7 @@ def leave(arguments, arrays, folder):
 def hang(arguments, arrays, folder):
     if "pid" in arguments:
         open(arguments["pid"], "w").write(str(os.getpid()))
-    time.sleep(60)
+    time.sleep(600)
 
 def unspeakable(arguments, arrays, folder):
     return {"x": object()}, {}
