@@ -195,7 +195,7 @@ class Artifact:
     """
 
     path: Path
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
 
     @property
     def model_file(self) -> Path:
