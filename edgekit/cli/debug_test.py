@@ -7,31 +7,12 @@ import pytest
 
 from edgekit import schemas
 from edgekit.cli import main
+from edgekit.compress.training import FineTune
 from edgekit.conversion import convert
+from edgekit.recipe import Recipe
 from edgekit.testing.failing import PLAIN, answered, failing_net
 
-MODEL = """
-import torch
-from torch import nn
-
-from edgekit.testing.failing import failing_net
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        weights = dict(failing_net().module.named_buffers())
-        self.stem, self.body, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 6)
-        for layer, number in ((self.stem, 1), (self.body, 2), (self.head, 3)):
-            layer.weight.data, layer.bias.data = weights[f"w{number}"], weights[f"b{number}"]
-
-    def forward(self, x0):
-        return self.head(self.body(self.stem(x0).relu()).relu().mean((2, 3)))
-
-
-def make():
-    return Net().eval(), (torch.zeros(1, 3, 8, 8),)
-"""
+MODEL = "from edgekit.testing.failing import failing_module as make"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +61,18 @@ def test_a_fix_is_one_document_on_stdout(folder, capfd):
     assert run(folder, *fix, "--force") == 0  # from the record
     out = capfd.readouterr().out
     assert "on the test data" in out and "→" in out
+
+
+def test_what_was_trained_is_trained_again(folder, tmp_path, capfd):
+    recipe = Recipe("qat", (*PLAIN.passes, FineTune(epochs=1, batch_norm=False)))
+    source, data = f"{folder}/net.py:make", str(folder / "choose.npz")
+    made = convert(source, recipe=recipe, calibration=data, training=data, out=tmp_path / "a")
+    command = ["debug", str(made.path), "--model", source, "--data", data, "--calibration", data]
+    assert main(command) == 2
+    assert "--recover" in capfd.readouterr().err
+    assert main([*command, "--recover", data, "--teacher", "self", "--checkpoints", str(tmp_path / "states")]) == 0
+    assert "1. stem, result: per-channel spread" in capfd.readouterr().out
+    assert list((tmp_path / "states").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from edgekit.graph import aten, call, finish, is_call
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
 from edgekit.recipes import load_recipe
-from edgekit.testing.failing import CULPRIT, PLAIN, answered, failing_net
+from edgekit.testing.failing import CULPRIT, PLAIN, answered, failing_module, failing_net
 from edgekit.testing.fake_target import fake_target
 
 TARGET = fake_target()
@@ -222,6 +222,18 @@ def test_a_file_that_takes_any_batch_stays_one(graph, data, tmp_path):
     found = fix(artifact, graph, data=data, calibration=data, max_drop=0.02)
     assert found.passed and found.best.knob == "equalize"
     assert found.artifact.manifest.batches == (1, 2, 8) and found.artifact.manifest.build == artifact.manifest.build
+
+
+@pytest.mark.slow
+def test_a_file_that_takes_any_size_stays_one(graph, data, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    module, inputs = failing_module()
+    sizes = {"x0": {2: (8, 8, 12, 4)}}
+    artifact = convert(module, example_inputs=inputs, dims=sizes, recipe=PLAIN, calibration=data, out=tmp_path / "a")
+    assert artifact.manifest.open_sizes
+    found = fix(artifact, module, data=data, calibration=data, max_drop=0.02)
+    assert found.passed and found.best.knob == "equalize"
+    assert found.artifact.manifest.open_sizes == artifact.manifest.open_sizes
 
 
 def test_what_cannot_be_fixed(artifact, graph, data, tmp_path):

@@ -143,7 +143,7 @@ def opened(
     recipe = Recipe.from_toml(found.recipe_text)
     check_taught(recipe, training)
     given = reading.data(found, data, reading.samples)
-    graph, notes = reading.graph(found, model)
+    graph, notes = reading.graph(found, model, resizable=True)
     if graph is None:
         raise UsageError(
             f"the float model {found.manifest.source.name!r} is not at hand",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from edgekit.compress.quantize import Quantize
 from edgekit.data import Samples
@@ -42,6 +43,26 @@ def failing_net(factor: float = 400.0) -> Graph:
     for node, path in zip(named, (CULPRIT, "body", "head"), strict=True):
         node.meta["module_path"] = path
     return graph
+
+
+class FailingModule(nn.Module):
+    """`failing_net` as a module, of the same paths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        weights = dict(failing_net().module.named_buffers())
+        self.stem, self.body, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 6)
+        for layer, number in ((self.stem, 1), (self.body, 2), (self.head, 3)):
+            layer.load_state_dict({"weight": weights[f"w{number}"], "bias": weights[f"b{number}"]})
+
+    def forward(self, x0: Tensor) -> Tensor:
+        """Scores of 6 classes, for images of any size."""
+        return self.head(self.body(self.stem(x0).relu()).relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def failing_module() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """The module and its example inputs, as `edgekit.convert` loads them by name."""
+    return FailingModule().eval(), (torch.zeros(1, 3, 8, 8),)
 
 
 def answered(graph: Graph, count: int = 60, seed: int = 1) -> Samples:

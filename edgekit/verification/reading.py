@@ -92,12 +92,13 @@ class Reading:
             steps = {name: Preprocess.from_json(step) for name, step in manifest.preprocess.items()}
         return read_samples(data, inputs, steps, limit=limit, free=free)
 
-    def graph(self, artifact: Artifact, model: Any) -> tuple[Graph | None, tuple[str, ...]]:
+    def graph(self, artifact: Artifact, model: Any, *, resizable: bool = False) -> tuple[Graph | None, tuple[str, ...]]:
         """The float model, with inputs as the user has them, and what a reader must know about it.
 
         Args:
             artifact: What was made from it.
             model: As `edgekit.convert` takes it; None to look for the file the artifact was made from.
+            resizable: As of `reference_graph`.
 
         Returns:
             None where it is not at hand.
@@ -107,7 +108,7 @@ class Reading:
             UsageError: It has other inputs or outputs than the artifact.
         """
         options = {"example_inputs": self.example_inputs, "weights": self.weights, "dims": self.dims, "trust": self.trust}
-        graph, notes = reference_graph(artifact, model, **options, batch=artifact.manifest.batch)
+        graph, notes = reference_graph(artifact, model, resizable=resizable, **options, batch=artifact.manifest.batch)
         if graph is not None:
             same_interface(artifact, as_written(artifact, graph))
         return graph, notes

@@ -19,23 +19,25 @@ _FILES = (".keras", ".h5", ".pt2")
 """Sources that can be opened by name without running code of their own."""
 
 
-def reference_graph(artifact: Artifact, model: Any, **options: Any) -> tuple[Graph | None, tuple[str, ...]]:
+def reference_graph(artifact: Artifact, model: Any, *, resizable: bool = False, **options: Any) -> tuple[Graph | None, tuple[str, ...]]:
     """The float graph, and what a reader must know about it.
 
     Args:
         artifact: Says what it was made from.
         model: The user's model, or None to look for the recorded one beside the caller and the artifact.
+        resizable: Whether the graph must know how to take the other sizes that the artifact leaves open, which takes more traces.
         **options: As of `edgekit.loading.export`.
     """
     if options.get("dims") is None:
         options["dims"] = _typical(artifact)
     if model is not None:
-        graph = load(model, **{**options, "example_inputs": _example_inputs(artifact, model, options.get("example_inputs"))})
+        examples = _example_inputs(artifact, model, options.get("example_inputs"))
+        graph = load(model, resizable=resizable, **{**options, "example_inputs": examples})
         same = graph.source.digest == artifact.manifest.source.digest
         return graph, () if same else ("the float model given is not the one the artifact was made from: its digest differs",)
     for path in _candidates(artifact):
         try:
-            graph = load(path, **options)
+            graph = load(path, resizable=resizable, **options)
         except EdgekitError:
             continue
         if graph.source.digest == artifact.manifest.source.digest:
@@ -71,16 +73,17 @@ def _example_inputs(artifact: Artifact, model: Any, given: Any) -> Any:
     return tuple(replace(s, dtype="float32", grid=None) if s.grid else s for s in artifact.manifest.inputs)
 
 
-def load(model: Any, **options: Any) -> Graph:
-    """A model as a canonical graph; a graph as it is."""
+def load(model: Any, *, resizable: bool = False, **options: Any) -> Graph:
+    """A model as a canonical graph, of the typical sizes only unless it must be `resizable`; a graph as it is."""
     from edgekit.graph import Graph  # noqa: PLC0415 - torch loads where it is needed
 
     if isinstance(model, Graph):
         return model
     from edgekit.canonicalize import canonicalize  # noqa: PLC0415
+    from edgekit.canonicalize.opening import read  # noqa: PLC0415
     from edgekit.loading import export  # noqa: PLC0415
 
-    return canonicalize(export(model, **options))
+    return read(model, **options) if resizable else canonicalize(export(model, **options))
 
 
 def _candidates(artifact: Artifact) -> list[Path]:
