@@ -141,10 +141,15 @@ class MixedPrecision:
         return Quantize(self.scheme, self.calibration, overrides=overrides)(graph, context)
 
     def _unmet(self, best: float, wanted: float, count: int) -> UsageError:
+        """What to say where modules at the model's edges, which stay, lose too much alone."""
+        ways = ["a wider budget", *(["fallbacks with float32"] if "float32" not in self.fallbacks else [])]
+        slack = self.max_drop if self.max_drop is not None else None if self.min_agreement is None else 1 - self.min_agreement
+        coarse = slack is not None and slack * count < 1
         return UsageError(
             f"the best mixture of {', '.join((self.scheme, *self.fallbacks))} reaches {self._title} {best:.4g} on {count} samples, "
             f"not {wanted:.4g}",
-            accepted="a wider budget, fallbacks with float32, or fewer overrides",
+            accepted=[*ways, *(["fewer overrides"] if self.overrides else [])],
+            next_step=f"give more samples: one answer of {count} is more than the budget" if coarse else None,
         )
 
 

@@ -106,7 +106,14 @@ def test_what_the_user_gave_is_not_searched_for():
 def test_a_budget_that_cannot_be_met_says_what_can():
     with pytest.raises(UsageError, match="output SQNR in dB") as error:
         MixedPrecision(min_sqnr=80.0, fallbacks=("w8a16",))(network(), CONTEXT)
-    assert "wider budget" in str(error.value)
+    assert "fallbacks with float32" in str(error.value) and "more samples" not in str(error.value)
+
+
+def test_a_budget_finer_than_the_samples_tell_asks_for_more(monkeypatch):
+    monkeypatch.setattr("edgekit.compress.mixed.mixed_precision.agreement", lambda *_: 0.95)
+    with pytest.raises(UsageError, match="reaches agreement with the float model") as error:
+        MixedPrecision(min_agreement=0.999)(network(), CONTEXT)
+    assert "more samples" in str(error.value) and "fallbacks with float32" not in str(error.value)
 
 
 def test_losses_are_those_of_one_rounding_alone():
