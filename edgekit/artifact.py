@@ -25,6 +25,7 @@ from edgekit.errors import EdgekitError, UsageError
 from edgekit.gains import Gains
 from edgekit.plugins import EmittedOp
 from edgekit.sizes import OpenSize
+from edgekit.source import Source
 from edgekit.tensors import TensorSpec
 
 SCHEMA = "edgekit.artifact/1"
@@ -40,15 +41,6 @@ class FileRecord:
 
     sha256: str
     bytes: int
-
-
-@dataclass(frozen=True)
-class SourceRecord:
-    """The model it was made from: see `edgekit.graph.Source`."""
-
-    framework: str
-    name: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,7 @@ class Manifest:
     target: str
     format: str
     model_file: str
-    source: SourceRecord
+    source: Source
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     recipe: str
@@ -167,7 +159,7 @@ class Manifest:
         return cls(
             **values
             | {
-                "source": SourceRecord(**data["source"]),
+                "source": Source(**data["source"]),
                 "inputs": tuple(TensorSpec.from_json(s) for s in data["inputs"]),
                 "outputs": tuple(TensorSpec.from_json(s) for s in data["outputs"]),
                 "labels": tuple(data["labels"]) if data["labels"] is not None else None,

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from edgekit import schemas
-from edgekit.artifact import Artifact, Manifest, SourceRecord, creating, seal, write_golden
+from edgekit.artifact import Artifact, Manifest, creating, seal, write_golden
 from edgekit.errors import UsageError
 from edgekit.plugins import EmittedOp
+from edgekit.source import Source
 from edgekit.tensors import Grid, TensorSpec
 
 MANIFEST = Manifest(
     target="android",
     format="fake",
     model_file="m.bin",
-    source=SourceRecord("pytorch", "Net", "0" * 64),
+    source=Source("pytorch", "Net", "0" * 64),
     inputs=(TensorSpec("x", (1, 3), "int8", Grid("int8", (0.5,), (3,))),),
     outputs=(TensorSpec("y", (1, 2), "float32"),),
     recipe="int8",

@@ -24,24 +24,10 @@ from torch.fx.node import map_arg
 from edgekit.constraints import Change, Constraint
 from edgekit.errors import ConversionError
 from edgekit.sizes import OpenSize
+from edgekit.source import Source
 from edgekit.tensors import Grid, TensorSpec
 
 aten = torch.ops.aten
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a graph came from.
-
-    Attributes:
-        framework: ``pytorch`` or ``keras``.
-        name: What the user called it: a file name, a callable, a class.
-        digest: sha256 over the weights and the structure, hex.
-    """
-
-    framework: str
-    name: str
-    digest: str
 
 
 @dataclass(frozen=True)

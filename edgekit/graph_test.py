@@ -8,7 +8,6 @@ from torch import fx, nn
 
 from edgekit.graph import (
     Graph,
-    Source,
     argument,
     aten,
     call,
@@ -24,6 +23,7 @@ from edgekit.graph import (
     shape_of,
     substitute,
 )
+from edgekit.source import Source
 from edgekit.tensors import Grid, TensorSpec
 
 

@@ -29,9 +29,10 @@ from torch import Tensor, fx
 import edgekit.ops  # noqa: F401 - defines torch.ops.edgekit
 from edgekit.constraints import ORDER, Constraint
 from edgekit.errors import LoadError, UsageError
-from edgekit.graph import Graph, Source
+from edgekit.graph import Graph
 from edgekit.resizing import SIZES
 from edgekit.sizes import OpenSize
+from edgekit.source import Source
 from edgekit.tensors import TensorSpec
 
 SCHEMA = "edgekit.graph/1"

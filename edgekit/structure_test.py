@@ -19,7 +19,7 @@ SOURCES = {"edgekit": ROOT / "edgekit", "edgekit_converters": ROOT / "converters
 
 NOUNS = {"artifact", "constraints", "counting", "data", "declared", "devices", "digests", "documenting", "documents", "errors", "gains",
          "graph", "graphfile", "junit", "ops", "nursery", "onnxfile", "ordering", "plugins", "preprocess", "progress", "recipe", "recipes",
-         "resizing", "schemas", "schemes", "sensing", "sizes", "staging", "targets", "tensors", "timing", "units", "wording",
+         "resizing", "schemas", "schemes", "sensing", "sizes", "source", "staging", "targets", "tensors", "timing", "units", "wording",
          "worker"}  # fmt: skip
 LAYERS = [
     NOUNS,

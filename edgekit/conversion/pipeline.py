@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from edgekit import plugins
-from edgekit.artifact import RECIPE, Artifact, Manifest, SourceRecord, creating, seal, write_golden
+from edgekit.artifact import RECIPE, Artifact, Manifest, creating, seal, write_golden
 from edgekit.conversion.batches import with_any_batch
 from edgekit.conversion.check import check
 from edgekit.conversion.concessions import KINDS, ConversionWarning, settle
 from edgekit.conversion.failures import Untraced
 from edgekit.conversion.golden import few, golden_inputs, random_samples
 from edgekit.conversion.images import from_pixels, pictures, pixel_samples, random_pixels
-from edgekit.conversion.lessons import Lessons, check_taught, minimizing
+from edgekit.conversion.lessons import TRAINS, Lessons, check_taught, minimizing
 from edgekit.conversion.readback import check_weights
 from edgekit.conversion.removing import counted, prunes, roomy, without_pruning
 from edgekit.conversion.resizing import check_sizes, require_resizable, resizing_as
@@ -110,29 +111,15 @@ def convert(
         ConversionError: The model cannot be expressed in the target's format, or the written file does not run right.
     """
     steps = Steps(on_step)
-    request = resolve(target, recipe, preprocess, **how)
-    check_taught(request.recipe, training)
-    if calibration is None:
-        _check_static(request)
-    request = replace(request, recipe=minimizing(request.recipe, loss))
+    learned = partial(Lessons.read, training=training, validation=validation, teacher=teacher, checkpoints=checkpoints)
+    request = _taught(resolve(target, recipe, preprocess, **how), calibration, training, loss)
     destination = Path(out) if out is not None else default_folder(model, request.target.name)
     with creating(destination, overwrite=overwrite) as folder:
         with steps.step("load"):
             graph = loaded(model, example_inputs, dims=dims, batch=batch, weights=weights, trust=trust)
         with steps.step("read data"):
             data, notes = _samples(calibration, graph, request, samples)
-            lessons = Lessons.read(
-                graph,
-                request.preprocess,
-                training=training,
-                validation=validation,
-                teacher=teacher,
-                checkpoints=checkpoints,
-                loss=loss,
-                metric=metric,
-                trust=trust,
-            )
-            request = replace(request, lessons=lessons)
+            request = replace(request, lessons=learned(graph, request.preprocess, loss=loss, metric=metric, trust=trust))
         if unpruned is not None:
             with steps.step("convert unpruned"):
                 _convert_unpruned(graph, data, request, out=Path(unpruned), batch=batch, overwrite=overwrite, how=how)
@@ -143,6 +130,14 @@ def convert(
             (folder / RECIPE).write_text(request.recipe.to_toml(), encoding="utf-8")
             seal(folder, _manifest(graph, request, emitted, batch, gains))
     return Artifact.load(destination)
+
+
+def _taught(request: Request, calibration: Any, training: Any, loss: Any) -> Request:
+    """The request, refused before anything takes time if there are no data for its recipe, or none for what they are given for."""
+    check_taught(request.recipe, training)
+    if calibration is None:
+        _check_static(request)
+    return replace(request, recipe=minimizing(request.recipe, loss))
 
 
 def _check_static(request: Request) -> None:
@@ -301,8 +296,10 @@ def stages(graph: Graph, recipe: Recipe, context: Context, steps: Steps) -> Iter
     for step in passes[:first]:
         graph = _apply(step, graph, context, steps)
         yield step.name, graph
+    rounded = any(scheme.static and scheme.activation_bits == 8 for scheme in recipe.schemes)
+    trained = any(step.name == TRAINS for step in passes[first:])  # copies of one weight would come apart
     with steps.step(LOWER):
-        graph = resizing_as(graph, lower(graph, context.rules, int8=any(s.static and s.activation_bits == 8 for s in recipe.schemes)))
+        graph = resizing_as(graph, lower(graph, context.rules, int8=rounded and not trained))
     yield LOWER, graph
     for step in passes[first:]:
         graph = _apply(step, graph, context, steps)
@@ -327,7 +324,7 @@ def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int, gain
         target=request.target.name,
         format=request.target.format,
         model_file=emitted.model_file,
-        source=SourceRecord(graph.source.framework, graph.source.name, graph.source.digest),
+        source=graph.source,
         inputs=emitted.inputs,
         outputs=emitted.outputs,
         recipe=request.recipe.name,

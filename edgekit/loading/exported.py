@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch.export import ExportedProgram
 
-from edgekit.graph import Source
+from edgekit.source import Source
 from edgekit.tensors import TensorSpec
 
 

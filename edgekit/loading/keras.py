@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import LoadError
-from edgekit.graph import Source
 from edgekit.loading import dims as dimensions
 from edgekit.loading import examples, naming
 from edgekit.loading.digest import digest
@@ -22,6 +21,7 @@ from edgekit.loading.paths import put_paths
 from edgekit.loading.pytorch import evaluating, output_specs
 from edgekit.loading.shared_constants import share_constants
 from edgekit.loading.trace import Traced, explain, trace
+from edgekit.source import Source
 
 
 def export_keras(

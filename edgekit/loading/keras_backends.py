@@ -18,7 +18,6 @@ import torch
 
 from edgekit import worker
 from edgekit.errors import LoadError
-from edgekit.graph import Source
 from edgekit.loading import examples, naming
 from edgekit.loading.dims import Dims
 from edgekit.loading.exported import Exported
@@ -28,6 +27,7 @@ from edgekit.loading.keras_import import import_keras
 from edgekit.loading.trace import uncollected
 from edgekit.plugins import require
 from edgekit.sizes import Range
+from edgekit.source import Source
 from edgekit.tensors import TensorSpec
 
 _WORKER = "edgekit.loading.keras_worker:export"

@@ -18,7 +18,6 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from edgekit.errors import LoadError
-from edgekit.graph import Source
 from edgekit.loading import dims as dimensions
 from edgekit.loading import examples, naming
 from edgekit.loading.digest import digest
@@ -26,6 +25,7 @@ from edgekit.loading.exported import Exported
 from edgekit.loading.paths import LAYER, path_of, put_paths
 from edgekit.loading.pytorch import output_specs
 from edgekit.loading.trace import trace
+from edgekit.source import Source
 
 
 def load_program(path: Path) -> ExportedProgram:

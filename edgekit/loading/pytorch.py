@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import LoadError
-from edgekit.graph import Source
 from edgekit.loading import dims as dimensions
 from edgekit.loading import examples, naming
 from edgekit.loading.digest import digest
 from edgekit.loading.exported import Exported
 from edgekit.loading.paths import put_paths
 from edgekit.loading.trace import failing_module, trace
+from edgekit.source import Source
 from edgekit.tensors import TensorSpec
 
 

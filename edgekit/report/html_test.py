@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from edgekit import artifact as artifacts
-from edgekit.artifact import Artifact, Manifest, SourceRecord
+from edgekit.artifact import Artifact, Manifest
 from edgekit.plugins import EmittedOp
 from edgekit.profiling import profile
 from edgekit.report import charts, render, write_report
+from edgekit.source import Source
 from edgekit.tensors import Grid, TensorSpec
 from edgekit.testing.scripted_runtime import ScriptedRuntime, launch, noisy
 from edgekit.verification.intervals import Estimate
@@ -54,7 +55,7 @@ def made(folder, name, *, text="conv1", notes=(), content=b"x" * 20_000):
     with artifacts.creating(path) as made:
         (made / "model.tflite").write_bytes(content)
         (made / artifacts.RECIPE).write_text(f'name = "int8" # {text}\n')
-        source = SourceRecord("pytorch", text, "ab" * 32)
+        source = Source("pytorch", text, "ab" * 32)
         ops = (EmittedOp("CONV_2D", text, "int8"), EmittedOp("SOFTMAX", "head", "int8"))
         manifest = Manifest(
             "android",

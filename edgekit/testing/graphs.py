@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
-from edgekit.graph import Graph, Source, finish, infer
+from edgekit.graph import Graph, finish, infer
+from edgekit.source import Source
 from edgekit.tensors import TensorSpec
 
 
