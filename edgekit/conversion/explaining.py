@@ -71,7 +71,7 @@ def _known(file: Path, artifact: Artifact | None) -> Converter:
         if artifact.manifest.format == name if artifact else file.suffix == converter.suffix:
             return converter  # type: ignore[no-any-return]
     wrong = f"format {artifact.manifest.format!r}" if artifact else f"files that end in {file.suffix!r}"
-    raise UsageError(f"nothing here can explain {wrong}", accepted=[c.suffix for c in readable.values()])
+    raise UsageError(f"nothing here can explain {wrong}", accepted=sorted({c.suffix for c in readable.values()}))
 
 
 def _check_identifier(file: Path, name: str) -> None:

@@ -110,3 +110,11 @@ def test_a_file_the_runtime_cannot_load_is_still_described(reference, tmp_path):
 def test_the_command_imports_no_torch(reference):
     code = f"import sys, edgekit; edgekit.explain({str(reference)!r}); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_file_of_no_format_is_refused_with_each_format_once(tmp_path):
+    (tmp_path / "data.npz").write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"end in '\.npz'") as caught:
+        explain(tmp_path / "data.npz")
+    accepted = caught.value.accepted.split(", ")
+    assert ".tflite" in accepted and len(accepted) == len(set(accepted))
