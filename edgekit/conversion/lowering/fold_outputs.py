@@ -3,7 +3,8 @@
 Integer kernels take input channels four at a time and make output channels sixteen at a time (XNNPACK's matrix tiles), and pad what
 is missing. A first layer of 3 channels in and 8 out leaves half of each tile empty, and visits each of its taps for 3 products. `m`
 neighbouring results of a row as channels of one pixel fill the tile and read the same columns once, folded into channels likewise; in
-memory both are the same bytes. In float nothing is padded to four, so this would be more work there: it is for integers only.
+memory both are the same bytes. In float nothing is padded to four, so this would be more work there: it is for integers only, and for
+weights that are not trained any more, since copies of one would come apart.
 
 Given:  convolution(x, w) of 3 channels to 8, kernel (3, 3), stride (2, 2), then relu
 Result: unfold(relu(convolution(fold(x), w'))) of 12 channels to 16, kernel (3, 2), stride (2, 1)

@@ -3,7 +3,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.compress.quantize import Quantize
+from edgekit.compress.training import FineTune
+from edgekit.conversion.pipeline import LOWER, stages
+from edgekit.conversion.steps import Steps
 from edgekit.graph import aten, shape_of
+from edgekit.recipe import Context, Recipe
+from edgekit.targets import load_rules
 from edgekit.testing.graphs import graph_of
 from edgekit.testing.lowered import lowered, operators
 
@@ -68,6 +74,28 @@ def test_what_would_not_be_less_work_stays(channels, outputs, kernel, stride, wi
     result = folded((32, width), kernel, [stride, stride], channels=channels, outputs=outputs)
     assert weights(result) == [(outputs, channels, *kernel)]
     assert operators(result) == {"convolution": 1}
+
+
+@pytest.mark.parametrize(
+    ("passes", "folds"),
+    [
+        ([Quantize("w8a8")], True),
+        ([Quantize("w8a8"), FineTune()], False),  # copies of one weight would come apart
+        ([Quantize("w8a16")], False),
+        ([Quantize("w8")], False),
+        ([], False),
+    ],
+)
+def test_it_is_for_integers_whose_weights_stay(passes, folds):
+    x, w = torch.randn(1, 3, 32, 32), torch.randn(8, 3, 3, 3)
+
+    def function(x, w):
+        return aten.convolution.default(x, w, None, [2, 2], [1, 1], [1, 1], False, [0, 0], 1)
+
+    recipe, context = Recipe("any", tuple(passes)), Context(load_rules("litert"))
+    steps = stages(graph_of(function, [x], "block", w=w), recipe, context, Steps())
+    graph = next(graph for name, graph in steps if name == LOWER)
+    assert weights(graph) == ([(16, 12, 3, 2)] if folds else [(8, 3, 3, 3)])
 
 
 SHAPES = st.fixed_dictionaries({"channels": st.integers(1, 3), "outputs": st.integers(1, 17), "relu": st.booleans(), "bias": st.booleans()})
