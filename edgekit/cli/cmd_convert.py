@@ -109,7 +109,7 @@ def convert(terminal: Terminal, model: str, **options: Any) -> int:
     """Convert MODEL for one target or several, and check what was written on its runtime.
 
     MODEL is a .keras, .h5 or .pt2 file, or FILE.py:CALLABLE or PACKAGE.MODULE:CALLABLE that returns a PyTorch module and its
-    example inputs.
+    example inputs, or a Keras model.
 
     \b
       edgekit convert model.keras --calibration train.npz --out build/model

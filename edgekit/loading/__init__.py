@@ -24,7 +24,7 @@ ACCEPTED = (
     "a torch.nn.Module with example inputs",
     "an ExportedProgram or a .pt2 file",
     "a Keras model, a .keras or an .h5 file",
-    "file.py:callable or package.module:callable, which returns a module and example inputs",
+    "file.py:callable or package.module:callable, which returns a module and example inputs, or a Keras model",
 )
 
 
