@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-UNMEASURED = "latency was not measured: convert with unpruned=FOLDER, then edgekit.measure_gains"
+UNMEASURED = "latency was not measured: leave out --no-measure; in Python, convert with unpruned=FOLDER, then edgekit.measure_gains"
 
 
 @dataclass(frozen=True)
