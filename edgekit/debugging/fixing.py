@@ -22,7 +22,7 @@ from edgekit.ordering import QUANTIZERS
 from edgekit.progress import report
 from edgekit.recipe import Recipe
 from edgekit.verification import Verdict
-from edgekit.verification.metrics import Metric
+from edgekit.verification.metrics import Metric, is_own
 from edgekit.verification.placing import placed
 
 RECORD = ".trials.json"
@@ -133,12 +133,12 @@ def fix(
     """
     if not 0 <= max_drop < 1:
         raise UsageError(f"max_drop is {max_drop:g}", accepted="0 up to 1: 0.005 for half a point of accuracy")
-    subject = opened(artifact, model, data=data, **how)
+    subject = opened(artifact, model, data=data, free=is_own(metric), **how)
     _check_knobs(subject)
     destination = Path(out) if out is not None else subject.artifact.path.with_name(f"{subject.artifact.path.name}-fixed")
     if destination.exists() and not overwrite:
         raise UsageError(f"{destination} is there already", next_step="name another --out, or --force")
-    given = None if test is None else subject.reading.data(subject.artifact, test)
+    given = None if test is None else subject.reading.data(subject.artifact, test, free=is_own(metric))
     record = destination.with_name(destination.name + RECORD)
     place = placed(subject.artifact.manifest.format, subject.reading.runtime, "host")
     with _trained_once(subject, destination) as subject, place as there:

@@ -236,6 +236,16 @@ def test_a_file_that_takes_any_size_stays_one(graph, data, tmp_path):
     assert found.artifact.manifest.open_sizes == artifact.manifest.open_sizes
 
 
+def test_a_metric_of_ones_own_takes_labels_of_any_shape(artifact, graph, data):
+    answers = np.concatenate([graph(torch.from_numpy(image[None]))[0].numpy() for image in data.inputs["x0"]])
+
+    def nearness(outputs, labels):
+        return -np.abs(outputs["y0"] - labels).mean(1)
+
+    found = fix(artifact, graph, data=(data.inputs["x0"], answers), calibration=data, max_drop=0.5, metric=nearness, target=TARGET)
+    assert found.trials[0].drop > 0.5 and found.passed and found.best.knob == "equalize"
+
+
 def test_what_cannot_be_fixed(artifact, graph, data, tmp_path):
     with pytest.raises(UsageError, match="max_drop"):
         fix(artifact, graph, data=data, max_drop=1.5, target=TARGET)

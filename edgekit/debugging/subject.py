@@ -122,6 +122,7 @@ def opened(
     model: Any,
     *,
     data: Any,
+    free: bool = True,
     calibration: Any = None,
     target: str | Path | Target | None = None,
     training: Any = None,
@@ -132,7 +133,7 @@ def opened(
     training_metric: str | Callable[..., Any] | None = None,
     **how: Unpack[ReadingOptions],
 ) -> Subject:
-    """Load everything. Arguments are those of `edgekit.debug` and `LookingOptions`.
+    """Load everything. Arguments are those of `edgekit.debug` and `LookingOptions`; labels of data that are not `free` are class indices.
 
     Raises:
         UsageError: The float model is not at hand.
@@ -142,7 +143,7 @@ def opened(
     found = artifact if isinstance(artifact, Artifact) else Artifact.load(artifact)
     recipe = Recipe.from_toml(found.recipe_text)
     check_taught(recipe, training)
-    given = reading.data(found, data, reading.samples)
+    given = reading.data(found, data, reading.samples, free=free)
     graph, notes = reading.graph(found, model, resizable=True)
     if graph is None:
         raise UsageError(
@@ -154,13 +155,13 @@ def opened(
         used = given.spread(CALIBRATION_SAMPLES)
         notes = (*notes, "grids were calibrated on the data given; give --calibration what the artifact was calibrated on")
     else:
-        used = reading.data(found, calibration, CALIBRATION_SAMPLES)
+        used = reading.data(found, calibration, CALIBRATION_SAMPLES, free=True)
     pictures = pictures_of(found, graph)
 
-    free = loss is not None or training_metric is not None
+    taught_freely = loss is not None or training_metric is not None
 
     def learnt(other: Any) -> Samples | None:
-        return None if other is None else value_samples(reading.data(found, other, free=free), pictures)
+        return None if other is None else value_samples(reading.data(found, other, free=taught_freely), pictures)
 
     return Subject(
         artifact=found,

@@ -16,7 +16,7 @@ def names(of) -> set[str]:
 def test_options_are_those_that_are_read():
     assert ReadingOptions.__optional_keys__ == names(Reading)
     assert JudgingOptions.__optional_keys__ == names(Reading) | names(Gates)
-    own = {p.name for p in inspect.signature(opened).parameters.values() if p.kind is p.KEYWORD_ONLY} - {"data"}
+    own = {p.name for p in inspect.signature(opened).parameters.values() if p.kind is p.KEYWORD_ONLY} - {"data", "free"}
     assert LookingOptions.__optional_keys__ == names(Reading) | own
 
 
