@@ -24,6 +24,8 @@ ALONG_A_DIMENSION = overloads("cumsum argmax topk")
 POOLING_AND_RESIZE = overloads("avg_pool2d max_pool2d upsample_nearest2d.vec upsample_bilinear2d.vec pixel_shuffle pixel_unshuffle pad")
 SHAPE_AND_INDEX = overloads("reshape permute expand cat slice.Tensor flip repeat gather index_select embedding")
 
+DECIDING = ("softmax", "log_softmax", "sigmoid")
+"""Operators that turn scores into probabilities. Losses want the scores, where an error counts alike however sure a model is."""
 LAYERS = overloads("convolution linear")
 """Calls that multiply by a weight of their own and add a bias."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from edgekit.compress.gradual import gradually
 from edgekit.compress.prune_channels import PruneChannels
 from edgekit.compress.training import FineTune
-from edgekit.compress.training.fine_tune import DEFAULT_EPOCHS
+from edgekit.compress.training.preparation import DEFAULT_EPOCHS
 from edgekit.errors import UsageError
 from edgekit.ordering import PRUNING, check_order
 from edgekit.recipe import Pass, Recipe

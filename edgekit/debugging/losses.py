@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from edgekit.canonicalize.vocabulary import DECIDING
 from edgekit.compress.quantize.calibrate import batches, by_sample
-from edgekit.compress.quantize.sensitivity import DECIDED_BEFORE
 from edgekit.data import Samples
 from edgekit.debugging.switches import RESULT, Board, Layer, Values
 from edgekit.graph import Graph
@@ -145,7 +145,7 @@ def measure(exact: Graph, final: Graph, samples: Samples) -> Losses:
     with torch.inference_mode():
         for run, inputs, count in batches(final, some, batch):
             if state is None:
-                state = _Measuring(Board(exact, run, DECIDED_BEFORE))
+                state = _Measuring(Board(exact, run, DECIDING))
             state.add(inputs, count, len(some))
     assert state is not None
     return state.losses()

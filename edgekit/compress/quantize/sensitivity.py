@@ -14,12 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from edgekit.canonicalize.vocabulary import DECIDING
 from edgekit.compress.roundings import unrounded
 from edgekit.data import Samples
 from edgekit.graph import Graph, is_call, op_name
-
-DECIDED_BEFORE = ("softmax", "log_softmax", "sigmoid")
-"""Operators that turn scores into probabilities: what reacts is the scores, where an error counts alike however sure the model is."""
 
 FEWEST, WORK = 4, 1 << 24
 """Samples to run back, at least, and elements of activations, at most: reactions average over an image's many positions."""
@@ -78,7 +76,7 @@ class Reactions(fx.Interpreter):
 def scores_of(output: fx.Node) -> fx.Node:
     """What an output was decided by: the operand of a softmax or sigmoid, rounded or not; any other output itself."""
     last = unrounded(output)
-    return last.args[0] if is_call(last) and op_name(last) in DECIDED_BEFORE else output
+    return last.args[0] if is_call(last) and op_name(last) in DECIDING else output
 
 
 def _signs(shape: torch.Size, first: int, count: int) -> Tensor:

@@ -11,15 +11,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from edgekit.canonicalize.batched import TOLERANCE, batched
+from edgekit.canonicalize.vocabulary import DECIDING
 from edgekit.compress.overrides import check_modules, matches
 from edgekit.compress.roundings import is_rounding, unrounded
 from edgekit.graph import Graph, is_call, module_path, op_name, shape_of
 
 ROUNDED = 0.05
 """Relative tolerance between a batch and its samples in a graph that rounds: sums in another order fall on the other side of steps."""
-
-DECIDING = ("softmax", "log_softmax", "sigmoid")
-"""Operators that turn scores into probabilities. Losses want the scores."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,6 @@ KEPT: dict[str, str] = {
     "last": "the last epoch",
 }
 
-DEFAULT_EPOCHS = 10
-
 
 @dataclass(frozen=True)
 class FineTune:
