@@ -62,7 +62,8 @@ def depth_to_space(x: Tensor, block: int) -> Tensor:
     """
     n, channels, height, width = x.shape
     pixels = x.reshape(n, block, block, channels // block**2, height, width).permute(0, 3, 4, 1, 5, 2)
-    return pixels.reshape(n, channels // block**2, height * block, width * block)
+    pixels = pixels.clone(memory_format=torch.contiguous_format)  # never a view of `x`, which an operator must not return
+    return pixels.view(n, channels // block**2, height * block, width * block)
 
 
 @depth_to_space.register_fake

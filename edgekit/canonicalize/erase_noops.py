@@ -1,4 +1,4 @@
-"""Erase calls that return their input: casts to the same dtype, copies, dropout at inference.
+"""Erase calls that return their input: casts to the same dtype, copies, dropout at inference, pixel shuffles by a factor of 1.
 
 Given: ``y = dropout(x, 0.5, False)``, ``y = x.contiguous()``, ``y = x.to(float32)`` of a float32 ``x``.
 Result: users of ``y`` use ``x``. A cast that changes the dtype becomes ``_to_copy(x, dtype=…)``.
@@ -13,7 +13,7 @@ from edgekit.graph import aten
 
 _COPIES = overloads(
     "dropout alpha_dropout feature_dropout feature_alpha_dropout dropout_ contiguous clone alias detach detach_ lift_fresh_copy"
-    " lift_fresh lift positive resolve_conj resolve_neg"
+    " lift_fresh lift positive resolve_conj resolve_neg pixel_shuffle pixel_unshuffle"
 )
 _CASTS = overloads("to.dtype to.dtype_layout to.device to.other to.prim_other to.prim_dtype to.prim_Device _to_copy type_as")
 
@@ -23,7 +23,7 @@ def erase_noops(graph: fx.Graph) -> None:
     for node in calls(graph, _COPIES | _CASTS):
         x = source(node)
         before, after = x.meta.get("val"), node.meta.get("val")
-        if not isinstance(before, Tensor) or not isinstance(after, Tensor):
+        if not isinstance(before, Tensor) or not isinstance(after, Tensor) or before.shape != after.shape:
             continue
         if before.dtype == after.dtype:
             node.replace_all_uses_with(x)

@@ -45,6 +45,7 @@ def scaled_sum(x):
 
 
 CASES = {
+    "shuffle by 1": (lambda x: F.pixel_unshuffle(F.pixel_shuffle(x, 1), 1) * 2, {"mul"}),
     "flatten": (lambda x: x.flatten(1), {"reshape"}),
     "unflatten": (lambda x: x.unflatten(1, (2, 2)), {"reshape"}),
     "squeeze": (lambda x: x[:, :1].squeeze(1).unsqueeze(-1), {"slice", "reshape"}),
