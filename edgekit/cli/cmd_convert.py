@@ -10,7 +10,7 @@ import click
 from edgekit.cli.bars import bars
 from edgekit.cli.command import Terminal, command
 from edgekit.cli.complete import complete_file, complete_recipe, complete_target
-from edgekit.cli.converting import age, artifact_data, convert_several, gained
+from edgekit.cli.converting import age, artifact_data, convert_several, gained, listed
 from edgekit.cli.parse import Dim, Names, Sizes, by_target, nested_dims, read_labels
 from edgekit.cli.preprocessing import preprocess_options, take_preprocess
 from edgekit.cli.process import importing
@@ -18,7 +18,6 @@ from edgekit.cli.section import option, section
 from edgekit.cli.shrinking import Shrinking, shrinking_options
 from edgekit.cli.sources import TRUST, WEIGHTS
 from edgekit.cli.tables import label_table, table
-from edgekit.wording import plural
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact
@@ -200,8 +199,6 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
 def _summary(artifact: Artifact) -> list[Any]:
     from collections import Counter
 
-    from rich.text import Text
-
     from edgekit.plugins import described
 
     m = artifact.manifest
@@ -214,8 +211,7 @@ def _summary(artifact: Artifact) -> list[Any]:
         ("operators", ", ".join(f"{count} {name}" for name, count in Counter(op.name for op in m.ops).most_common())),
         *gained(artifact),
     ]
-    concessions = [Text(f"  - {note}") for note in m.notes]
-    return [label_table(rows), *([Text(f"{plural(len(m.notes), 'concession')}:", "yellow"), *concessions] if concessions else [])]
+    return [label_table(rows), *listed(m.notes)]
 
 
 def _timing_table(seconds: dict[str, float]) -> Any:

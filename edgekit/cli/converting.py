@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from edgekit.artifact import Artifact
     from edgekit.conversion import Conversions
     from edgekit.recipe import Recipe
+
+MOST_LISTED = 40
+"""Concessions that are shown."""
 
 Seconds = dict[str, dict[str, float]]
 """By target (empty for what is done for all) and step."""
@@ -153,17 +156,25 @@ def _gains(done: Conversions) -> list[Any]:
     return ["", table(None, rows)] if rows else []
 
 
-def _concessions(done: Conversions) -> list[Any]:
-    """Each concession once, with the targets that make it."""
+def listed(concessions: Sequence[str]) -> list[Any]:
+    """Concessions under a heading; of very many the first, for hundreds of lines would hide what matters."""
     from rich.text import Text
 
+    lines = [Text(f"  - {concession}") for concession in concessions[:MOST_LISTED]]
+    if more := len(concessions) - len(lines):
+        lines.append(Text(f"  … and {more:,} more: the manifest and --json have them all"))
+    return [Text(f"{plural(len(concessions), 'concession')}:", "yellow"), *lines] if lines else []
+
+
+def _concessions(done: Conversions) -> list[Any]:
+    """Each concession once, with the targets that make it."""
     makers: dict[str, list[str]] = {}
     for target, artifact in done.artifacts.items():
         for note in artifact.manifest.notes:
             makers.setdefault(note, []).append(target)
     everyone = len(done.artifacts)
-    lines = [Text(f"  - {'all' if len(who) == everyone > 1 else ', '.join(who)}: {note}") for note, who in makers.items()]
-    return ["", Text(f"{plural(len(makers), 'concession')}:", "yellow"), *lines] if makers else []
+    lines = [f"{'all' if len(who) == everyone > 1 else ', '.join(who)}: {note}" for note, who in makers.items()]
+    return ["", *listed(lines)] if lines else []
 
 
 def _timing_table(seconds: Mapping[str, Mapping[str, float]]) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgekit.cli import main
+from edgekit.cli.converting import MOST_LISTED, listed
 from edgekit.cli.parse import by_target
 
 MODEL = """
@@ -85,3 +86,10 @@ def test_recipes_by_target():
     assert by_target(("int8",), ("a", "b")) == {"a": "int8", "b": "int8"}
     assert by_target(("int8", "b=fp16"), ("a", "b")) == {"a": "int8", "b": "fp16"}
     assert by_target((), ("a",)) == {}
+
+
+def test_of_very_many_concessions_the_first_are_listed():
+    shown = [str(line) for line in listed([f"float: op {number}" for number in range(1000)])]
+    assert shown[:2] == ["1,000 concessions:", "  - float: op 0"]
+    assert len(shown) == MOST_LISTED + 2 and "960 more" in shown[-1]
+    assert listed([]) == []
