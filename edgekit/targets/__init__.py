@@ -176,12 +176,7 @@ def load_target(name: str | Path) -> Target:
         known["platform"] = Platform.from_table(known["platform"])
     if "kernels" in known:
         known["kernels"] = declared.build(Kernels, known["kernels"], f"{path}: [kernels]", kind="key")
-    for key in {"runtimes", "compute"} & set(known):
-        known[key] = tuple(known[key])
-    try:
-        return _lowering(Target(**{"runtimes": (), **known, "rules": rules}, extra=data))
-    except TypeError as error:
-        raise UsageError(f"target file {path} is incomplete: {error}", next_step="compare it with edgekit/targets/android.toml") from None
+    return _lowering(declared.build(Target, {"runtimes": (), **known, "rules": rules, "extra": data}, f"target file {path}", kind="key"))
 
 
 def load_rules(name: str) -> Rules:

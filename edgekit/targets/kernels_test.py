@@ -29,6 +29,9 @@ def test_a_target_says_what_its_kernels_take(tmp_path):
         ("[kernels]\ntile = 0", "tile of .* is 0"),
         ("[kernels]\noutput = -1", "output of .* is -1"),
         ("kernels = 8", "is 8"),
+        ("platform = 3", "platform.* is 3"),
+        ('flash_bytes = "1 MB"', "flash_bytes is '1 MB'"),
+        ("images = 1", "images is 1"),
     ],
 )
 def test_bad_tables(tmp_path, table, message):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgekit import declared
 from edgekit.errors import ConversionError, UsageError
 
 
@@ -26,8 +27,8 @@ class Platform:
     option: str
     versions: tuple[str, ...]
     minimum: str
-    features: Mapping[str, str]
-    operators: Mapping[str, str]
+    features: Mapping[str, str] = field(default_factory=dict)
+    operators: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, version: str) -> Platform:
         """The same with another oldest version.
@@ -70,17 +71,7 @@ class Platform:
         Raises:
             UsageError: A key is missing, or a version it names is not listed.
         """
-        try:
-            known = cls(
-                name=table["name"],
-                option=table["option"],
-                versions=tuple(table["versions"]),
-                minimum=table["minimum"],
-                features=dict(table.get("features", {})),
-                operators=dict(table.get("operators", {})),
-            )
-        except KeyError as error:
-            raise UsageError(f"the [platform] of a target lacks {error}", next_step="compare it with edgekit/targets/ios.toml") from None
+        known = declared.build(cls, table, "the [platform] of a target", kind="key")
         for version in (known.minimum, *known.features.values(), *known.operators.values()):
             known.at(version)
         return known

@@ -21,7 +21,7 @@ def test_what_a_version_reads():
 
 
 def test_bad_tables_and_versions():
-    with pytest.raises(UsageError, match="lacks 'versions'"):
+    with pytest.raises(UsageError, match=r"lacks \['versions'\]"):
         Platform.from_table({k: v for k, v in TABLE.items() if k != "versions"})
     with pytest.raises(UsageError, match="no iOS 19 is known"):
         Platform.from_table(TABLE | {"features": {"x": "19"}})
