@@ -82,6 +82,8 @@ def _own_violations(value: Any, rule: dict[str, Any]) -> Iterator[str]:
         yield f"got {_shown(value)}, expected a match of {rule['pattern']}"
     if "minimum" in rule and isinstance(value, (int, float)) and value < rule["minimum"]:
         yield f"got {value}, expected at least {rule['minimum']}"
+    if isinstance(value, list) and not rule.get("minItems", 0) <= len(value) <= rule.get("maxItems", len(value)):
+        yield f"got {len(value)} items, expected {rule.get('minItems', 0)} to {rule.get('maxItems', 'any number')}"
 
 
 def _object_violations(value: dict[str, Any], rule: dict[str, Any], root: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:

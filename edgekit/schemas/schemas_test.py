@@ -60,7 +60,7 @@ def test_schemas_are_schemas(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_only_keywords_the_validator_knows_are_used(name):
     known = {"$schema", "$id", "$defs", "$ref", "title", "description", "type", "required", "additionalProperties", "properties", "items",
-             "const", "enum", "pattern", "minimum"}  # fmt: skip
+             "const", "enum", "pattern", "minimum", "minItems", "maxItems"}  # fmt: skip
 
     def check(rule):
         assert set(rule) <= known
@@ -71,6 +71,12 @@ def test_only_keywords_the_validator_knows_are_used(name):
                 check(rule[key])
 
     check(schemas.schema(name))
+
+
+@pytest.mark.parametrize(("batches", "fits"), [(None, True), ([1, 2, 4], True), ([1, 2], False), ([1, 2, 4, 8], False)])
+def test_lists_have_the_length_they_must(batches, fits):
+    document = {**MANIFEST, "batches": batches}
+    assert accepts(document, "artifact-1") == fits
 
 
 def test_the_example_is_valid():
