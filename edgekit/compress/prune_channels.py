@@ -162,13 +162,13 @@ class PruneChannels:
         fixed: frozenset[int] = frozenset()
         for index, share in own.items():
             ordered = steps([free[index]], measured, "group", self.alignment, max(share, self.most))
-            fixed |= taken(ordered, up_to(ordered, share, "group", len(free[index].channels)))
+            fixed |= taken(ordered[: up_to(ordered, share, "group", len(free[index].channels))])
         ranked = [group for index, group in enumerate(free) if index not in own]
         ordered = self._ordered(graph, channels, ranked, measured, context)
         if self.ratio is not None:
             total = sum(len(group.channels) for group in ranked)
-            return fixed | taken(ordered, up_to(ordered, self.ratio, self.scope, total))
-        return fixed | taken(ordered, self._steps_within_budget(graph, channels, fixed, ordered))
+            return fixed | taken(ordered[: up_to(ordered, self.ratio, self.scope, total)])
+        return fixed | taken(self._within_budget(graph, channels, fixed, ordered))
 
     def _ordered(self, graph: Graph, channels: Channels, ranked: Sequence[Group], measured: Scores, context: Context) -> list[Step]:
         """What may go, step by step."""
@@ -191,7 +191,7 @@ class PruneChannels:
             *(["normalized = true"] if not self.normalized and any(not group.exact for group in channels.removable) else []),
         ]
 
-    def _steps_within_budget(self, graph: Graph, channels: Channels, fixed: frozenset[int], ordered: Sequence[Step]) -> int:
+    def _within_budget(self, graph: Graph, channels: Channels, fixed: frozenset[int], ordered: Sequence[Step]) -> Sequence[Step]:
         measure = next(name for name in MEASURES if getattr(self, name) is not None)
         asked, before = float(getattr(self, measure)), getattr(cost_of(graph), measure)
         budget = asked * before if asked < 1 else asked
@@ -202,15 +202,15 @@ class PruneChannels:
 
         if not ordered and not fixed and before > budget:
             raise UsageError(f"{measure} cannot be cut: no channels can be removed; {_why(channels)}")
-        count = within(ordered, cost, budget)
-        if count is None:
-            least = cost(taken(ordered, len(ordered)))
+        gone = within(ordered, cost, budget)
+        if gone is None:
+            least = cost(taken(ordered))
             raise UsageError(
                 f"{measure} cannot be brought from {before:,} to {budget:,.0f}: {least:,.0f} are left when all that may go is gone",
                 accepted=f"{least / before:.3f} of them, or more",
                 next_step="allow more: " + ", ".join(self._reliefs(channels)),
             )
-        return count
+        return gone
 
 
 def _outline(graph: Graph) -> Graph:

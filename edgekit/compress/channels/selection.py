@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +20,10 @@ SCOPES: dict[str, str] = {
 }
 
 
+CLOSE = 0.99
+"""Share of a budget that, left in use, is near enough to it."""
+
+
 @dataclass(frozen=True)
 class Step:
     """Channels of a group that go at once, so that what is left stays aligned.
@@ -27,10 +31,12 @@ class Step:
     Attributes:
         channels: Their numbers.
         rank: When they go: steps of lower rank first.
+        group: The group's first channel. Steps of one group go one after the other.
     """
 
     channels: tuple[int, ...]
     rank: float
+    group: int
 
 
 def steps(groups: Sequence[Group], scores: Scores, scope: str, alignment: int, most: float) -> list[Step]:
@@ -51,7 +57,7 @@ def steps(groups: Sequence[Group], scores: Scores, scope: str, alignment: int, m
             found += ranked
         else:
             gone = np.cumsum([len(step.channels) for step in ranked]) / sum(len(group.channels) for group in pool)
-            found += [Step(step.channels, float(share)) for step, share in zip(ranked, gone, strict=True)]
+            found += [replace(step, rank=float(share)) for step, share in zip(ranked, gone, strict=True)]
     return sorted(found, key=lambda step: step.rank)
 
 
@@ -82,8 +88,9 @@ def weighed(
         if group in branches:
             choices.append(Choice(len(order), -saved(group, len(order)), branches[group]))
         kept = hull_of(choices)[::-1]
-        found += [Step(tuple(order[: kept[0].option]), 0.0)] if kept[0].option else []
-        found += [Step(tuple(order[a.option : b.option]), (b.loss - a.loss) / (a.size - b.size)) for a, b in pairwise(kept)]
+        first = group.channels[0]
+        found += [Step(tuple(order[: kept[0].option]), 0.0, first)] if kept[0].option else []
+        found += [Step(tuple(order[a.option : b.option]), (b.loss - a.loss) / (a.size - b.size), first) for a, b in pairwise(kept)]
     return sorted(found, key=lambda step: step.rank)
 
 
@@ -100,20 +107,38 @@ def up_to(ordered: Sequence[Step], ratio: float, scope: str, total: int) -> int:
     return int(np.searchsorted(np.array(shares), ratio + 1e-9, side="right"))
 
 
-def within(ordered: Sequence[Step], cost: Callable[[frozenset[int]], float], budget: float) -> int | None:
-    """The fewest steps whose removal leaves a cost of at most `budget`, found by bisection; None if all of them are not enough."""
-    if cost(taken(ordered, len(ordered))) > budget:
+def within(ordered: Sequence[Step], cost: Callable[[frozenset[int]], float], budget: float) -> Sequence[Step] | None:
+    """The steps whose removal leaves a cost of at most `budget`; None if all of them are not enough.
+
+    The fewest that suffice are found by bisection. Where the last of them saves much more than was wanted, others stay for it.
+    """
+    if cost(taken(ordered)) > budget:
         return None
     low, high = -1, len(ordered)  # fails, succeeds
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if cost(taken(ordered, middle)) <= budget else (middle, high)
-    return high
+        low, high = (low, middle) if cost(taken(ordered[:middle])) <= budget else (middle, high)
+    return _spared(ordered[:high], cost, budget)
 
 
-def taken(ordered: Sequence[Step], count: int) -> frozenset[int]:
-    """Channels of the first steps."""
-    return frozenset(channel for step in ordered[:count] for channel in step.channels)
+def _spared(gone: Sequence[Step], cost: Callable[[frozenset[int]], float], budget: float) -> Sequence[Step]:
+    """Without steps that need not go, tried from the last, which loses most, to the first."""
+    left = list(gone)
+    followed: set[int] = set()
+    for step in reversed(gone):
+        if cost(taken(left)) >= CLOSE * budget:
+            break
+        fewer = [other for other in left if other is not step]
+        if step.group not in followed and cost(taken(fewer)) <= budget:
+            left = fewer
+        else:
+            followed.add(step.group)
+    return left
+
+
+def taken(steps: Iterable[Step]) -> frozenset[int]:
+    """Their channels."""
+    return frozenset(channel for step in steps for channel in step.channels)
 
 
 def _pools(groups: Sequence[Group], scope: str) -> Iterable[list[Group]]:
@@ -143,7 +168,7 @@ def _blocks(group: Group, scores: Scores, alignment: int, most: float) -> list[S
     for start, end in pairwise(cuts):
         block = order[start:end]
         rank = max(rank, float(scores[block].mean()))
-        found.append(Step(tuple(block), rank))
+        found.append(Step(tuple(block), rank, group.channels[0]))
     return found
 
 
