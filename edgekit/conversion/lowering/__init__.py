@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from edgekit.conversion.lowering import (
     affine,
     binary_softmax,
+    circular_pad,
     crop_windows,
     elu,
     erf,
@@ -43,6 +44,7 @@ from edgekit.targets import Rules
 REWRITES: Mapping[str, Rewrite] = {
     "affine": affine.REWRITE,
     "binary_softmax": binary_softmax.REWRITE,
+    "circular_pad": circular_pad.REWRITE,
     "crop_windows": crop_windows.REWRITE,
     "elu": elu.REWRITE,
     "erf": erf.REWRITE,
@@ -69,7 +71,7 @@ REWRITES: Mapping[str, Rewrite] = {
 }
 
 
-ONE_SIZE = ("crop_windows", "fold_outputs", "fold_width")
+ONE_SIZE = ("circular_pad", "crop_windows", "fold_outputs", "fold_width")
 """Rewrites that count on the sizes the graph has: left out of one whose sizes stay open."""
 
 
