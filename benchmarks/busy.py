@@ -5,6 +5,7 @@ A module of its own, as light as those of real runtimes: every launch imports it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ GROWTH = 1.3
 
 @dataclass(frozen=True)
 class Busy:
-    """Its model files are JSON: ``spin_us``; or ``work``, the length of a sum, and ``grows_after_s``."""
+    """Its model files are JSON: ``spin_us``; or ``work``, bytes to digest, and ``grows_after_s``."""
 
     name: str = "busy"
     formats: tuple[str, ...] = ("busy",)
@@ -81,10 +82,12 @@ def _spinning(microseconds: float) -> Callable[[], object]:
 
 
 def _working(units: int, grows_after_s: float | None) -> Callable[[], object]:
-    clock, start = time.perf_counter_ns, time.perf_counter_ns()
+    # A digest takes the same time in every process; loops of Python, or sums, differ by some percent with where a launch's objects lie.
+    clock, start, digest = time.perf_counter_ns, time.perf_counter_ns(), hashlib.sha256
+    usual, more = bytes(units), bytes(int(units * GROWTH))
 
-    def work() -> int:
+    def work() -> object:
         grown = grows_after_s is not None and clock() - start > grows_after_s * 1e9
-        return sum(range(int(units * GROWTH) if grown else units))
+        return digest(more if grown else usual)
 
     return work
