@@ -17,10 +17,10 @@ from edgekit.cli.app import COMMANDS, app
 ROOT = Path(__file__).parent.parent
 SOURCES = {"edgekit": ROOT / "edgekit", "edgekit_converters": ROOT / "converters", "edgekit_runtimes": ROOT / "runtimes"}
 
-NOUNS = {"artifact", "constraints", "counting", "data", "declared", "devices", "digests", "documenting", "documents", "errors", "gains",
-         "graph", "graphfile", "junit", "ops", "nursery", "onnxfile", "ordering", "plugins", "preprocess", "progress", "recipe", "recipes",
-         "resizing", "schemas", "schemes", "sensing", "sizes", "source", "staging", "targets", "tensors", "timing", "units", "wording",
-         "worker"}  # fmt: skip
+NOUNS = {"arguments", "artifact", "constraints", "counting", "data", "declared", "devices", "digests", "documenting", "documents",
+         "errors", "gains", "graph", "graphfile", "junit", "ops", "nursery", "onnxfile", "ordering", "plugins", "preprocess",
+         "progress", "recipe", "recipes", "resizing", "schemas", "schemes", "sensing", "sizes", "source", "staging", "targets",
+         "tensors", "timing", "units", "wording", "worker"}  # fmt: skip
 LAYERS = [
     NOUNS,
     {"loading"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from edgekit import plugins
+from edgekit.arguments import check_known
 from edgekit.artifact import RECIPE, Artifact, Manifest, creating, seal, write_golden
 from edgekit.conversion.batches import with_any_batch
 from edgekit.conversion.check import check
@@ -81,8 +83,7 @@ def convert(
         model: A PyTorch module, a Keras model, an ``ExportedProgram``, a `Graph`, a file, or ``file.py:callable``.
         target: A target's name, or a path to your own ``.toml``.
         example_inputs: What a PyTorch module is called with.
-        calibration: Typical inputs, for recipes that round activations: arrays, a ``.npz``, a folder of images, an iterable, `Samples`;
-            ``"random"`` calibrates on noise, which the manifest says.
+        calibration: Typical inputs, to round activations: arrays, a ``.npz``, a folder of images, an iterable, `Samples`; ``"random"`` noise.
         recipe: A preset's name, a path to a ``.toml``, or a `Recipe`; None for the target's default.
         out: The folder to make; None for ``build/<model>-<target>``.
         preprocess: What makes model inputs of the data, for all inputs or by name; it is kept in the manifest.
@@ -110,6 +111,7 @@ def convert(
         UsageError: A name, an option, the model or the data cannot be used, or `out` cannot be written.
         ConversionError: The model cannot be expressed in the target's format, or the written file does not run right.
     """
+    check_known(how, OPTIONS)
     steps = Steps(on_step)
     learned = partial(Lessons.read, training=training, validation=validation, teacher=teacher, checkpoints=checkpoints)
     request = _taught(resolve(target, recipe, preprocess, **how), calibration, training, loss)
@@ -130,6 +132,10 @@ def convert(
             (folder / RECIPE).write_text(request.recipe.to_toml(), encoding="utf-8")
             seal(folder, _manifest(graph, request, emitted, batch, gains))
     return Artifact.load(destination)
+
+
+OPTIONS = FileOptions.__optional_keys__ | inspect.signature(convert).parameters.keys()
+"""What `convert` takes."""
 
 
 def _taught(request: Request, calibration: Any, training: Any, loss: Any) -> Request:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import tempfile
 import time
@@ -16,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from edgekit import progress
+from edgekit.arguments import check_known
 from edgekit.artifact import Artifact
 from edgekit.conversion.concessions import ConversionWarning
 from edgekit.conversion.packing import packed, unpacked
-from edgekit.conversion.pipeline import CALIBRATION_SAMPLES, RANDOM, convert, default_folder, loaded
+from edgekit.conversion.pipeline import CALIBRATION_SAMPLES, OPTIONS, RANDOM, convert, default_folder, loaded
 from edgekit.conversion.removing import prunes
-from edgekit.conversion.resolve import FileOptions
 from edgekit.conversion.steps import Steps
 from edgekit.data import Samples, read_samples
 from edgekit.errors import EdgekitError, UsageError
@@ -138,8 +137,7 @@ def convert_all(
     Raises:
         UsageError: A target or a recipe does not exist or is named twice; the model or the data cannot be used.
     """
-    if unknown := set(options) - set(inspect.signature(convert).parameters) - FileOptions.__optional_keys__:
-        raise TypeError(f"convert_all() got unexpected arguments {sorted(unknown)}")
+    check_known(options, OPTIONS)
     chosen = _chosen(targets)
     recipes = _recipes(recipe, chosen)
     with (

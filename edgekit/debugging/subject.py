@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from edgekit.arguments import check_known
 from edgekit.artifact import Artifact
 from edgekit.compress.roundings import without_roundings
 from edgekit.conversion.images import Picture, from_pixels, pixel_samples, value_samples
@@ -139,6 +140,7 @@ def opened(
         UsageError: The float model is not at hand.
         DataError: The data do not fit; or the recipe trains, and there are no data for it.
     """
+    check_known(how, ReadingOptions.__optional_keys__)
     reading = Reading(**how)
     found = artifact if isinstance(artifact, Artifact) else Artifact.load(artifact)
     recipe = Recipe.from_toml(found.recipe_text)

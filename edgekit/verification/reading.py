@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from edgekit.arguments import check_known
 from edgekit.artifact import Artifact
 from edgekit.conversion.images import from_pixels
 from edgekit.data import Samples, read_samples
@@ -121,6 +122,7 @@ def judging(how: JudgingOptions) -> tuple[Gates, Reading]:
         TypeError: There is no such option.
         UsageError: A threshold has no meaning.
     """
+    check_known(how, JudgingOptions.__optional_keys__)
     given, names = dict[str, Any](how), {f.name for f in fields(Gates)}
     thresholds = {name: given.pop(name) for name in names & given.keys()}
     return Gates(**thresholds), Reading(**given)

@@ -16,7 +16,8 @@ def _circular_pad(node: fx.Node) -> fx.Node | None:
     amounts = [int(amount) for amount in argument(node, "pad")]
     if argument(node, "mode") != "circular" or min(amounts) < 0:
         return None
-    x, pen = argument(node, "self"), Pen(node)
+    x: fx.Node = argument(node, "self")
+    pen = Pen(node)
     for from_last, (before, after) in enumerate(zip(amounts[::2], amounts[1::2], strict=True)):
         axis = len(shape_of(node)) - 1 - from_last
         size = shape_of(x)[axis]
