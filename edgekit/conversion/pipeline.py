@@ -83,7 +83,7 @@ def convert(
         model: A PyTorch module, a Keras model, an ``ExportedProgram``, a `Graph`, a file, or ``file.py:callable``.
         target: A target's name, or a path to your own ``.toml``.
         example_inputs: What a PyTorch module is called with.
-        calibration: Typical inputs, to round activations: arrays, a ``.npz``, a folder of images, an iterable, `Samples`; ``"random"`` noise.
+        calibration: Typical inputs, to round activations: arrays, a ``.npz``, a folder of images, an iterable, `Samples`; ``"random"``.
         recipe: A preset's name, a path to a ``.toml``, or a `Recipe`; None for the target's default.
         out: The folder to make; None for ``build/<model>-<target>``.
         preprocess: What makes model inputs of the data, for all inputs or by name; it is kept in the manifest.
