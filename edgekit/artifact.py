@@ -58,6 +58,7 @@ class Manifest:
         ops: Operators of the model file, in execution order.
         batch: The batch size frozen into the file.
         batches: The smallest, the usual and the largest batch of a file that takes any between, or None.
+        emitter: Who wrote the file: ``edgekit``, or ``vendor`` for the vendor's own converter.
         preprocess: By input name, how raw data becomes a model input (the JSON form of a `Preprocess`), or None.
         labels: Class labels, or None.
         description: The user's, or None.
@@ -87,6 +88,7 @@ class Manifest:
     ops: tuple[EmittedOp, ...]
     batch: int = 1
     batches: tuple[int, int, int] | None = None
+    emitter: str = "edgekit"
     preprocess: Mapping[str, Any] | None = None
     labels: tuple[str, ...] | None = None
     description: str | None = None
@@ -122,6 +124,7 @@ class Manifest:
             "source": vars(self.source),
             "batch": self.batch,
             "batches": None if self.batches is None else list(self.batches),
+            "emitter": self.emitter,
             "inputs": [s.to_json() for s in self.inputs],
             "outputs": [s.to_json() for s in self.outputs],
             "preprocess": dict(self.preprocess) if self.preprocess is not None else None,

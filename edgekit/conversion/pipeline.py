@@ -337,6 +337,7 @@ def _manifest(graph: Graph, request: Request, emitted: Emitted, batch: int, gain
         ops=emitted.ops,
         batch=next((o.range.typical for o in graph.open_sizes for _, axis in o.places if axis == 0), batch),
         batches=request.encoding.batches,
+        emitter=request.emitter,
         preprocess=_preprocessing(request, emitted),
         labels=request.encoding.labels,
         description=request.encoding.description,

@@ -1,6 +1,7 @@
 """Fixing end to end through the fake format: inside the budget, resumable, and honest where it cannot."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from edgekit.data import Samples
 from edgekit.debugging import fix, trials
 from edgekit.debugging.knobs import KNOBS
 from edgekit.debugging.trials import Trial
-from edgekit.errors import ConversionError, DataError, GateFailed, UsageError
+from edgekit.errors import ConversionError, DataError, EdgekitError, GateFailed, UsageError
 from edgekit.graph import aten, call, finish, is_call
 from edgekit.preprocess import Preprocess
 from edgekit.recipe import Recipe
@@ -104,6 +105,21 @@ def test_an_interrupted_fix_goes_on_where_it_was(artifact, graph, data, conversi
     made = len(conversions)
     fix(artifact, graph, **options, overwrite=True)
     assert len(conversions) == made + 1, "a finished fix converts the result only"
+
+
+def test_what_the_vendor_wrote_is_tried_by_the_vendor(artifact, graph, data, monkeypatch):
+    manifest = artifact.path / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"emitter": "vendor"}))
+    seen = []
+
+    def refused(*args, emitter, **options):
+        seen.append(emitter)
+        raise ConversionError("not this one")
+
+    monkeypatch.setattr(trials, "convert", refused)
+    with suppress(EdgekitError):
+        fix(artifact.path, graph, data=data, calibration=data, max_drop=0.02, target=TARGET)
+    assert seen and set(seen) == {"vendor"}
 
 
 def test_a_budget_that_nothing_meets_is_said_to_be_missed(artifact, graph, data, monkeypatch):

@@ -197,6 +197,7 @@ class Bench:
             compute=manifest.compute,
             images=[picture.name for picture in subject.pictures],
             batches=manifest.batches,
+            emitter=manifest.emitter,
             training=lessons.training,
             validation=lessons.validation,
             teacher=lessons.teacher,
