@@ -12,31 +12,13 @@ from edgekit.compress.roundings import unrounded, without_roundings
 from edgekit.constraints import Mask
 from edgekit.data import Samples
 from edgekit.errors import DataError, UsageError
-from edgekit.graph import Graph, argument, aten, constant_value, constraints_of, grid_of, is_call, op_name
+from edgekit.graph import Graph, argument, constant_value, constraints_of, grid_of, is_call, op_name
 from edgekit.recipe import Context
 from edgekit.targets import load_rules
-from edgekit.testing.graphs import graph_of
+from edgekit.testing.layers import network
 
 RULES = load_rules("litert")
 METHODS = [AdaRound(), AdaRound(method="gradient", iterations=200)]
-
-
-def network() -> Graph:
-    """A convolution, a depthwise one, a grouped one, and a linear layer, with activations and a sum."""
-    torch.manual_seed(0)
-
-    def function(x, *, a, b, c, d, e, f):
-        def conv(value, weight, bias, groups):
-            return aten.convolution.default(value, weight, bias, [1, 1], [1, 1], [1, 1], False, [0, 0], groups)
-
-        y = aten.relu.default(conv(x, a, b, 1))
-        z = aten.clamp.default(conv(y, c, None, 8), 0.0, 6.0)
-        z = aten.relu.default(aten.add.Tensor(conv(z, d, e, 2), y))
-        return aten.linear.default(aten.mean.dim(z, [2, 3]), f)
-
-    shapes = {"a": (8, 3, 3, 3), "b": (8,), "c": (8, 1, 3, 3), "d": (8, 4, 3, 3), "e": (8,), "f": (10, 8)}
-    constants = {name: torch.randn(shape) / max(1.0, np.sqrt(np.prod(shape[1:]))) for name, shape in shapes.items()}
-    return graph_of(function, [torch.zeros(1, 3, 8, 8)], "net", **constants)
 
 
 def correlated(count: int, seed: int) -> np.ndarray:
